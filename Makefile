@@ -1,0 +1,78 @@
+# One way for each chore; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Each marks what `.venv` holds: the interpreter, what running needs, what developing needs.
+VENV := .venv/pyvenv.cfg
+RUN := .venv/.run-installed
+DEV := .venv/.dev-installed
+WHEELS := examples/repositories/.downloaded
+
+.PHONY: help install serve test check bench lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+
+install: $(DEV) ## Make .venv with all that running, testing and checking need
+
+serve: $(RUN) $(WHEELS) ## Start Headbox with the example application, installing only what running needs
+	@exec $(BIN)/headbox serve --app examples.repository_sync:queue
+
+test: install ## Run every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: install ## Check lint, format, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: install ## Measure speed: the drain, the latency, the schedule
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(VENV) ## Pin the newest allowed dependencies, with hashes, in requirements/
+	@$(PIP) install --upgrade uv
+	@$(BIN)/uv pip compile $(COMPILE) --output-file requirements/run.txt
+	@$(BIN)/uv pip compile $(COMPILE) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+
+# `--universal` covers every Python from 3.11 on; the lock names no address to download from.
+COMPILE := pyproject.toml --group build --universal --python-version 3.11 --upgrade --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet
+
+clean: ## Remove .venv, caches and downloaded wheels; databases stay
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/repositories
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV):
+	@command -v $(PYTHON) >/dev/null \
+		|| { echo "'$(PYTHON)' was not found: install Python 3.11 or newer, or name one with 'make PYTHON=/path/to/python ...'." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Headbox needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1): name another with 'make PYTHON=/path/to/python ...'." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "This Python cannot make virtual environments: run 'apt install python3-venv', then this again." >&2; exit 1; }
+	@echo "Making .venv"
+	@$(PYTHON) -m venv .venv
+
+$(RUN): $(VENV) requirements/run.txt pyproject.toml
+	@echo "Installing what running needs"
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The developer's lock holds all of the other, so one installation serves both.
+$(DEV): $(VENV) requirements/dev.txt requirements/run.txt pyproject.toml
+	@echo "Installing what running, testing and checking need"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(RUN) $@
+
+# The example synchronises from these, so that the sync itself needs no network.
+$(WHEELS): $(RUN)
+	@echo "Downloading a few small wheels for the example"
+	@$(PIP) download --no-deps --only-binary :all: --dest examples/repositories/python \
+		click==8.1.7 idna==3.7 iniconfig==2.0.0 packaging==24.0 pluggy==1.5.0 six==1.16.0
+	@touch $@
