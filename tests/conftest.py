@@ -16,6 +16,6 @@ settings.load_profile("headbox")
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
+    for name in list(os.environ):
         if name.startswith("HEADBOX_") and name not in KEPT:
             monkeypatch.delenv(name)
