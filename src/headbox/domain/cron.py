@@ -13,7 +13,7 @@ from headbox.domain.errors import InvalidSchedule
 from headbox.domain.iso8601 import EPOCH, instant_of, shown, time_of
 from headbox.domain.task import Instant
 
-_MAX_LENGTH = 160
+_MAX_LENGTH = 200
 _ZONE = re.compile(r"[A-Za-z][\w+-]*(/[A-Za-z][\w+-]*){0,3}", re.ASCII)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import islice, takewhile
 from typing import ClassVar, NamedTuple
@@ -64,7 +64,7 @@ class Occurrence(NamedTuple):
 NO_OCCURRENCE = Occurrence(None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImmediateScheduler:
     """Runs once, as soon as a worker is free."""
 
@@ -89,7 +89,7 @@ class ImmediateScheduler:
         return None
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, init=False)
 class AtScheduler:
     """Runs once, at `time` (an aware datetime); now, if that is past. InvalidSchedule for a naive one."""
 
@@ -118,7 +118,7 @@ class AtScheduler:
         return format_instant(instant_of(self.time))
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, init=False)
 class IntervalScheduler:
     """Runs every `interval` (a timedelta or seconds, 1 s to 36525 days) from `start_time` (an aware datetime; None:
     when it is enqueued), `runs` times (None: without end). InvalidSchedule for other values."""
@@ -162,7 +162,7 @@ class IntervalScheduler:
         return f"{format_instant(instant_of(self.start_time))}/{duration}" if self.start_time else duration
 
 
-@dataclass(frozen=True, slots=True, init=False, repr=False)
+@dataclass(frozen=True, init=False, repr=False)
 class CronScheduler:
     """Runs by a cron expression of five fields (minute, hour, day of the month, month, day of the week, as in Debian's
     crontab(5)) on the wall clock of `timezone`. A job at set hours runs once on each day that has it, whatever summer
@@ -174,10 +174,10 @@ class CronScheduler:
     cron: str
     timezone: str
 
-    def __init__(self, expression: str, timezone: str = "UTC") -> None:
+    def __init__(self, expression: str, timezone: str | tzinfo = "UTC") -> None:
         object.__setattr__(self, "cron", read_fields(expression))
-        object.__setattr__(self, "timezone", timezone)
-        find_zone(timezone)
+        object.__setattr__(self, "timezone", str(timezone))
+        find_zone(self.timezone)
 
     def __repr__(self) -> str:
         return f"CronScheduler({self.cron!r}, {self.timezone!r})"
@@ -192,11 +192,11 @@ class CronScheduler:
 
     def following(self, last: Instant, now: Instant) -> Occurrence:
         """The first occurrence after `last` that is not before `now`; at most 1,000 skipped ones are counted."""
-        time = self._after(max(last, now - 1))
-        if time is None:
-            return NO_OCCURRENCE
-        missed = takewhile(lambda occurrence: occurrence < time, self._occurrences(last))
-        return Occurrence(time, sum(1 for _ in islice(missed, MAX_SKIPPED)))
+        time = self._after(last)
+        if time is None or time >= now:
+            return Occurrence(time)
+        missed = takewhile(lambda occurrence: occurrence < now, self._occurrences(last))
+        return Occurrence(self._after(now - 1), sum(1 for _ in islice(missed, MAX_SKIPPED)))
 
     def _after(self, instant: Instant) -> Instant | None:
         return next(self._occurrences(instant), None)
@@ -265,7 +265,7 @@ def _not_understood(text: str) -> InvalidSchedule:
 
 def _aware(time: datetime, name: str) -> datetime:
     if not isinstance(time, datetime):
-        raise InvalidSchedule(f"{name} is {shown(str(time))}; give an aware datetime")
+        raise InvalidSchedule(f"{name} is not a datetime; give an aware one, such as datetime.now(UTC)")
     if time.utcoffset() is None:
         raise InvalidSchedule(f"{name} has no time zone; give an aware datetime, such as datetime.now(UTC)")
     try:
@@ -278,7 +278,9 @@ def _fixed_length(interval: timedelta | float) -> timedelta:
     try:
         span = interval if isinstance(interval, timedelta) else timedelta(seconds=interval)
     except (TypeError, ValueError, OverflowError):
-        raise InvalidSchedule(f"the interval {shown(str(interval))} is neither a timedelta nor seconds") from None
+        raise InvalidSchedule(
+            "the interval is neither a timedelta nor seconds; give 300 or timedelta(minutes=5)"
+        ) from None
     if not SECOND <= span // MICROSECOND <= MAX_SPAN:
         raise InvalidSchedule(f"the interval is {span}; it must be from 1 second (PT1S) to 36525 days")
     return span
@@ -286,5 +288,5 @@ def _fixed_length(interval: timedelta | float) -> timedelta:
 
 def _count(runs: int) -> int:
     if type(runs) is not int or not 1 <= runs <= MAX_RUNS:
-        raise InvalidSchedule(f"the number of runs is {shown(str(runs))}; it must be from 1 (R1/…) to {MAX_RUNS}")
+        raise InvalidSchedule(f"the number of runs must be a whole number from 1 (R1/…) to {MAX_RUNS}")
     return runs
