@@ -5,9 +5,9 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Each marks what `.venv` holds: the interpreter, what running needs, what developing needs.
-VENV := .venv/pyvenv.cfg
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+# Each marks what `.venv` holds: an interpreter with pip, what running needs, what developing needs.
+VENV := .venv/.made
 RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
 WHEELS := examples/repositories/.downloaded
@@ -56,6 +56,7 @@ $(VENV):
 		|| { echo "This Python cannot make virtual environments: run 'apt install python3-venv', then this again." >&2; exit 1; }
 	@echo "Making .venv"
 	@$(PYTHON) -m venv .venv
+	@touch $@
 
 $(RUN): $(VENV) requirements/run.txt pyproject.toml
 	@echo "Installing what running needs"
