@@ -1,0 +1,70 @@
+"""The seam below the verbs: what a database must offer. The verbs (lifecycle.py, presence.py, …) are written once over
+it and know nothing of SQLite or PostgreSQL; their statements stand in `sql/`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from headbox.domain.task import Instant
+from headbox.storage.records import Worker
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Rows = Sequence[Sequence[Any]]
+
+
+class Transaction(Protocol):
+    """An open transaction that runs named statements."""
+
+    def one(self, name: str, /, **parameters: Any) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    def all(self, name: str, /, **parameters: Any) -> list[Row]:
+        """Every row."""
+        ...
+
+    def change(self, name: str, /, **parameters: Any) -> int:
+        """Runs a statement that changes rows; how many."""
+        ...
+
+    def many(self, name: str, /, names: tuple[str, ...], rows: Rows) -> int:
+        """Runs a statement for each row of parameters; how many rows changed in all."""
+        ...
+
+    def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        """The rows of a statement that was put together from a filter (reading.py), one by one."""
+        ...
+
+
+class Database(Protocol):
+    """Connections, transactions and what only this kind of database can tell."""
+
+    url: str
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Runs `work` in a write transaction and commits; several threads' works may share one commit."""
+        ...
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Runs `work` on one consistent reading."""
+        ...
+
+    def reading(self) -> Any:
+        """A context manager around one consistent reading, for rows that are consumed as they come."""
+        ...
+
+    def join(self, connection: Any) -> Transaction:
+        """The caller's own open transaction."""
+        ...
+
+    def is_unique_violation(self, error: Exception) -> bool: ...
+
+    def enlist(self, worker: str) -> None:
+        """Marks a worker of this process alive."""
+        ...
+
+    def discharge(self, worker: str) -> None: ...
+
+    def is_alive(self, worker: Worker, now: Instant) -> bool: ...

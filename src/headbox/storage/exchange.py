@@ -1,0 +1,137 @@
+"""What a worker says and gets: reports of ended runs, and claims. The hot path, so most of it goes in batches."""
+
+from __future__ import annotations
+
+from json import dumps
+
+from headbox.domain.errors import Superseded
+from headbox.domain.outcomes import OUTCOME_STATES, Outcome
+from headbox.domain.task import SYSTEM_QUEUE, Instant, Task
+from headbox.storage.database import Row, Transaction
+from headbox.storage.lifecycle import settle
+from headbox.storage.records import ClaimRequest, Claims, Exchange, PassedOver, Release, Report, Skipped
+
+ANY_WEIGHT = 2**31 - 1
+_END = (
+    "id", "run", "worker", "state", "start_time", "finish_time", "result", "public_result", "exception", "traceback",
+)  # fmt: skip
+_FENCE = ("id", "run", "worker", "state")
+
+
+def exchange(tx: Transaction, worker: str, report: Report, request: ClaimRequest | None, now: Instant) -> Exchange:
+    """Writes a report and claims. Raises Superseded when a worker whose row is gone would claim."""
+    superseded, skipped = finish(tx, worker, report.outcomes, now) if report.outcomes else ([], [])
+    if report.starts:
+        rows = [(start.start_time, start.id, start.run, worker) for start in report.starts]
+        tx.many("record_start", ("start_time", "id", "run", "worker"), rows)
+    if report.progress:
+        rows_ = [(progress.progress, progress.id, progress.run, worker) for progress in report.progress]
+        tx.many("record_progress", ("progress", "id", "run", "worker"), rows_)
+    for release in report.releases:
+        _release(tx, worker, release)
+    return Exchange(superseded, skipped, None if request is None else claim(tx, worker, request, now))
+
+
+def finish(tx: Transaction, worker: str, outcomes: list[Outcome], now: Instant) -> tuple[list[Outcome], list[Skipped]]:
+    """Records how runs ended, each only if this worker still holds it; (superseded outcomes, skipped occurrences)."""
+    ended = [outcome for outcome in outcomes if outcome.event != "lose"]
+    rows = [
+        (o.id, o.run, worker, OUTCOME_STATES[o.event], o.start_time, o.finish_time, o.result, o.public_result,
+         o.exception, o.traceback)
+        for o in ended
+    ]  # fmt: skip
+    if tx.many("archive_end", _END, rows):
+        archived = tx.many("delete_end", _FENCE, [row[:4] for row in rows])
+        if archived == len(outcomes):
+            return [], []
+    return _finish_singly(tx, worker, outcomes, now)
+
+
+def _finish_singly(
+    tx: Transaction, worker: str, outcomes: list[Outcome], now: Instant
+) -> tuple[list[Outcome], list[Skipped]]:
+    """Those that may be scheduled again, were lost, were superseded, or were recorded before."""
+    superseded, skipped = [], []
+    for outcome in outcomes:
+        row = tx.one("live_run", id=outcome.id, run=outcome.run, worker=worker)
+        if row is None:
+            if tx.one("recorded_by", id=outcome.id, run=outcome.run, worker=worker) is None:
+                superseded.append(outcome)
+        elif missed := settle(tx, Task(*row), outcome, now):
+            skipped.append(missed)
+    return superseded, skipped
+
+
+def _release(tx: Transaction, worker: str, release: Release) -> None:
+    row = tx.one("live_run", id=release.id, run=release.run, worker=worker)
+    if row is None:
+        return
+    tx.change("release", id=release.id, run=release.run, worker=worker)
+    if release.hold:
+        hold(tx, f"callable:{Task(*row).callable}", release.id)
+
+
+def hold(tx: Transaction, reason: str, id: str) -> None:
+    """One more reason why the task is not to run."""
+    if tx.change("add_hold", reason=reason, task_id=id):
+        tx.change("hold", id=id)
+
+
+def unhold(tx: Transaction, reason: str) -> None:
+    """The reason is gone for every task that it held."""
+    for (id,) in tx.all("held_for", reason=reason):
+        tx.change("unhold", id=id)
+    tx.change("drop_holds", reason=reason)
+
+
+def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> Claims:
+    """Marks ready tasks running for the worker, the highest priority first, queues of one priority sharing alike."""
+    if tx.one("worker_exists", worker=worker) is None:
+        raise Superseded(f"the worker {worker} was taken for lost; it has to start afresh")
+    levels = tx.all("levels", queues=_queues(request))
+    max_weight = ANY_WEIGHT if request.max_weight is None else request.max_weight
+    terms = {"max_weight": max_weight, "unknown": dumps(request.unknown), "now": now}
+    tasks: list[Task] = []
+    passed_over = None
+    for queue, priority, share in _shares(levels, request.limit, now):
+        limit = min(share, request.limit - len(tasks)) if share else request.limit - len(tasks)
+        if limit > 0:
+            rows = tx.all("claim", worker=worker, queue=queue, priority=priority, limit=limit, **terms)
+            tasks += sorted((Task(*row) for row in rows), key=lambda task: (task.due_time, task.id))
+        if passed_over is None and max_weight < ANY_WEIGHT:
+            found = tx.one("passed_over", queue=queue, priority=priority, **terms)
+            passed_over = PassedOver(*found) if found else None
+    return Claims(tasks, _next_time(tx, levels, now), passed_over, len(tasks) >= request.limit)
+
+
+def _queues(request: ClaimRequest) -> str | None:
+    return dumps([*dict.fromkeys((*request.queues, SYSTEM_QUEUE))]) if request.queues else None
+
+
+def _shares(levels: list[Row], limit: int, now: Instant) -> list[tuple[str, int, int]]:
+    """(queue, priority, share) of the levels that have something due, the highest priority first. Queues of one
+    priority are asked twice: for an even share each, then for what the others left (share 0)."""
+    due = [(queue, priority) for queue, priority, first in levels if first <= now]
+    shares: list[tuple[str, int, int]] = []
+    for priority in sorted({priority for _, priority in due}, reverse=True):
+        queues = [queue for queue, level in due if level == priority]
+        if len(queues) > 1:
+            shares += [(queue, priority, max(1, limit // len(queues))) for queue in queues]
+        shares += [(queue, priority, 0) for queue in queues]
+    return shares
+
+
+def _next_time(tx: Transaction, levels: list[Row], now: Instant) -> Instant | None:
+    """When the next task of these levels is due."""
+    times = []
+    for queue, priority, first in levels:
+        if first > now:
+            times.append(first)
+        elif (row := tx.one("next_due", queue=queue, priority=priority, now=now)) and row[0] is not None:
+            times.append(row[0])
+    return min(times, default=None)
+
+
+def ready(tx: Transaction, request: ClaimRequest) -> Instant | None:
+    """The earliest due time of all that the worker may claim."""
+    return min((first for _, _, first in tx.all("levels", queues=_queues(request))), default=None)

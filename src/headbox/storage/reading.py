@@ -1,0 +1,212 @@
+"""The verbs that read: one task, what a filter finds, a page of it, all of it row by row, jobs. Filters become SQL
+here, from a table of columns; every value is a parameter."""
+
+# ruff: noqa: S608 - the SQL is put together from the constants of this room, never from what a user typed
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from itertools import groupby, islice
+from typing import Any
+
+import msgspec
+
+from headbox.domain.errors import InvalidFilter, UnknownName, UnknownTask
+from headbox.domain.states import COMPLETE, INCOMPLETE, RESET, RUNNING, SUSPENDED, WAITING
+from headbox.domain.task import FIELDS, Instant, Span, Task
+from headbox.storage.database import Transaction
+from headbox.storage.records import Filter, Job, Page, StateFilter
+
+# What each state filter means: live states, final states of the recent past, or the archive.
+LIVE_STATES: dict[StateFilter, tuple[str, ...]] = {
+    "waiting": (WAITING, RESET, SUSPENDED),
+    "running": (RUNNING,),
+    "incomplete": INCOMPLETE,
+    "current": INCOMPLETE,
+    "reset": (RESET,),
+    "suspended": (SUSPENDED,),
+}
+COMPLETE_STATES: dict[StateFilter, tuple[str, ...]] = {
+    "complete": COMPLETE,
+    "current": COMPLETE,
+    "finished": ("finished",),
+    "error": ("error",),
+    "timed_out": ("timed_out",),
+    "canceled": ("canceled",),
+}
+_COLUMNS = {
+    "ids": "id",
+    "method_names": "method_name",
+    "class_names": "class_name",
+    "job_ids": "job_id",
+    "queues": "queue",
+    "owners": "owner",
+}
+_FIELDS = ", ".join(FIELDS)
+
+
+class Cursor(msgspec.Struct, array_like=True, frozen=True):
+    """Where a page ended: after a current task's id, or after an archived run."""
+
+    id: str
+    finish_time: Instant | None = None
+    run: int = 0
+
+    def text(self) -> str:
+        """The opaque form."""
+        return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
+
+    @staticmethod
+    def parse(text: str) -> Cursor:
+        """Reads the opaque form back; InvalidFilter."""
+        try:
+            return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
+        except (ValueError, msgspec.MsgspecError):
+            raise InvalidFilter("cursor: not one that this server gave; follow the Link header's rel=next") from None
+
+
+class Selection:
+    """A filter as SQL: one statement for current tasks, one for archived runs, None where it asks for none."""
+
+    def __init__(self, filter: Filter, now: Instant, finished_lifetime: Span) -> None:
+        self._parameters: dict[str, Any] = {}
+        states = filter.states or (("archived",) if filter.outcomes else ("current",))
+        live = {state for name in states for state in LIVE_STATES.get(name, ())}
+        complete = {state for name in states for state in COMPLETE_STATES.get(name, ())}
+        common = self._conditions(filter)
+        since = self._parameter(now - finished_lifetime)
+        recent = (
+            f"final = {self._parameter(True)} AND finish_time > {since} AND state IN ({self._list(sorted(complete))})"
+        )
+        self._live = [*common, self._live_states(live)] if live and not filter.outcomes else None
+        self._complete = [*common, recent] if complete and not filter.outcomes else None
+        self._archived = None
+        if "archived" in states:
+            once = [f"NOT ({recent})"] if self._complete is not None else []
+            outcomes = [f"state IN ({self._list(filter.outcomes)})"] if filter.outcomes else []
+            self._archived = [*common, *once, *outcomes]
+
+    def _live_states(self, states: set[str]) -> str:
+        return "1 = 1" if states == set(INCOMPLETE) else f"state IN ({self._list(sorted(states))})"
+
+    def _conditions(self, filter: Filter) -> list[str]:
+        conditions = [
+            f"{column} IN ({self._list(values)})"
+            for name, column in _COLUMNS.items()
+            if (values := getattr(filter, name))
+        ]
+        if filter.visible_to is not None:
+            conditions.append(f"owner = {self._parameter(filter.visible_to)}")
+        if filter.scheduled_before is not None:
+            conditions.append(f"scheduled_time < {self._parameter(filter.scheduled_before)}")
+        if filter.scheduled_after is not None:
+            conditions.append(f"scheduled_time > {self._parameter(filter.scheduled_after)}")
+        return conditions
+
+    def _parameter(self, value: Any) -> str:
+        name = f"p{len(self._parameters)}"
+        self._parameters[name] = value
+        return f":{name}"
+
+    def _list(self, values: Any) -> str:
+        return ", ".join(self._parameter(value) for value in values)
+
+    def current(self, tx: Transaction, after: str = "", limit: int | None = None) -> Iterator[Task]:
+        """Current tasks, oldest id first, from behind `after`."""
+        parts = [
+            f"SELECT {_FIELDS} FROM {table} WHERE {' AND '.join([*conditions, f'id > {self._parameter(after)}'])}"
+            for table, conditions in (("headbox_tasks", self._live), ("headbox_task_history", self._complete))
+            if conditions is not None
+        ]
+        if not parts:
+            return iter(())
+        sql = f"{' UNION ALL '.join(parts)} ORDER BY id{self._limited(limit)}"
+        return (Task(*row) for row in tx.select(sql, self._parameters))
+
+    def archived(self, tx: Transaction, after: Cursor | None = None, limit: int | None = None) -> Iterator[Task]:
+        """Archived runs, newest finish_time first, from behind `after`."""
+        if self._archived is None:
+            return iter(())
+        conditions = list(self._archived)
+        if after is not None:
+            place = ", ".join(self._parameter(value) for value in (after.finish_time, after.id, after.run))
+            conditions.append(f"(finish_time, id, run) < ({place})")
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        sql = (
+            f"SELECT {_FIELDS} FROM headbox_task_history{where}"
+            f" ORDER BY finish_time DESC, id DESC, run DESC{self._limited(limit)}"
+        )
+        return (Task(*row) for row in tx.select(sql, self._parameters))
+
+    def _limited(self, limit: int | None) -> str:
+        return "" if limit is None else f" LIMIT {self._parameter(limit)}"
+
+    def count(self, tx: Transaction) -> int:
+        """How many the filter finds."""
+        total = 0
+        for table, conditions in (
+            ("headbox_tasks", self._live),
+            ("headbox_task_history", self._complete),
+            ("headbox_task_history", self._archived),
+        ):
+            if conditions is not None:
+                where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+                total += next(iter(tx.select(f"SELECT count(*) FROM {table}{where}", self._parameters)))[0]
+        return total
+
+
+def stream(tx: Transaction, selection: Selection) -> Iterator[Task]:
+    """Everything selected, in order, row by row."""
+    yield from selection.current(tx)
+    yield from selection.archived(tx)
+
+
+def page(tx: Transaction, selection: Selection, limit: int, cursor: str | None) -> Page:
+    """Up to `limit` tasks from behind the cursor."""
+    after = Cursor("") if cursor is None else Cursor.parse(cursor)
+    found: list[tuple[Task, Cursor]] = []
+    if after.finish_time is None:
+        found += [(task, Cursor(task.id)) for task in selection.current(tx, after.id, limit + 1)]
+    if len(found) <= limit:
+        behind = None if after.finish_time is None else after
+        runs = selection.archived(tx, behind, limit + 1 - len(found))
+        found += [(task, Cursor(task.id, task.finish_time, task.run)) for task in runs]
+    more = len(found) > limit
+    found = found[:limit]
+    return Page([task for task, _ in found], found[-1][1].text() if more and found else None)
+
+
+def run(tx: Transaction, id: str, run: int) -> Task | None:
+    """That archived run, None while it has not ended."""
+    row = tx.one("archived_run", id=id, run=run)
+    return None if row is None else Task(*row)
+
+
+def history(tx: Transaction, id: str) -> list[Task]:
+    """A task's archived runs, newest first; UnknownTask."""
+    runs = [Task(*row) for row in tx.all("history", id=id)]
+    if not runs and tx.one("live", id=id) is None:
+        raise UnknownTask(f"no task has the id {id}; `GET /tasks/` lists those that exist")
+    return runs
+
+
+def snapshots(tx: Transaction) -> list[Task]:
+    """The tasks that have a snapshot."""
+    return [Task(*row) for row in tx.all("snapshots")]
+
+
+def jobs(tx: Transaction, now: Instant, lifetime: Span, job_id: str | None, visible_to: str | None) -> list[Job]:
+    """Jobs that have current tasks, each with them, oldest id first."""
+    filter = Filter(job_ids=(job_id,) if job_id is not None else (), visible_to=visible_to)
+    tasks = [task for task in Selection(filter, now, lifetime).current(tx) if task.job_id is not None]
+    tasks.sort(key=lambda task: (task.job_id or "", task.id))
+    return [Job(id, list(group)) for id, group in groupby(tasks, key=lambda task: task.job_id or "")]
+
+
+def job(tx: Transaction, now: Instant, lifetime: Span, job_id: str, visible_to: str | None) -> Job:
+    """One job; UnknownName if it has no current task."""
+    found = list(islice(jobs(tx, now, lifetime, job_id, visible_to), 1))
+    if not found:
+        raise UnknownName(f"no job {job_id} has current tasks; `GET /jobs/` lists those that have")
+    return found[0]

@@ -1,0 +1,195 @@
+"""The values that cross the storage contract beside Task: filters, claims, workers, users. Data only."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from headbox.domain.outcomes import Outcome
+from headbox.domain.states import State
+from headbox.domain.task import Instant, Span, Task
+
+StateFilter = Literal[
+    "waiting", "running", "incomplete", "complete", "current", "archived",
+    "finished", "error", "timed_out", "canceled", "reset", "suspended",
+]  # fmt: skip
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tasks are meant (API.md, filters of `GET /tasks/`). An empty field filters nothing; values of one field
+    are alternatives. No `states` at all: the current tasks."""
+
+    ids: tuple[str, ...] = ()
+    states: tuple[StateFilter, ...] = ()
+    outcomes: tuple[State, ...] = ()  # of archived runs
+    method_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    job_ids: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    scheduled_before: Instant | None = None
+    scheduled_after: Instant | None = None
+    visible_to: str | None = None  # a caller without READ sees only what it owns
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of a list and where the next begins (opaque; None: this was the last)."""
+
+    tasks: list[Task]
+    cursor: str | None
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker can take now. Tasks heavier than `max_weight` are passed over (None: any weight will do)."""
+
+    queues: tuple[str, ...]  # () = every queue
+    limit: int
+    max_weight: int | None = None
+    unknown: tuple[str, ...] = ()  # callables that this worker was found to lack
+
+
+class PassedOver(msgspec.Struct, frozen=True):
+    """The most urgent ready task that was too heavy for the moment."""
+
+    id: str
+    weight: int
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a claim gave: running tasks that are now this worker's, and when it is worth asking again."""
+
+    tasks: list[Task]
+    next_time: Instant | None = None  # the earliest due_time still ahead in the worker's queues
+    passed_over: PassedOver | None = None
+    more: bool = False  # ready tasks were left behind for want of room
+
+
+class Start(msgspec.Struct, frozen=True, gc=False):
+    """A run that has lasted long enough for its start to be worth recording."""
+
+    id: str
+    run: int
+    start_time: Instant
+
+
+class Progress(msgspec.Struct, frozen=True, gc=False):
+    """The latest progress of a run, as JSON."""
+
+    id: str
+    run: int
+    progress: str
+
+
+class Release(msgspec.Struct, frozen=True, gc=False):
+    """A run that was claimed and never started. `hold`: nobody is to claim it until a worker publishes its name."""
+
+    id: str
+    run: int
+    hold: bool = False
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker has to say since it last spoke to the store."""
+
+    outcomes: list[Outcome] = []
+    starts: list[Start] = []
+    progress: list[Progress] = []
+    releases: list[Release] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.outcomes or self.starts or self.progress or self.releases)
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """Occurrences of a schedule that were missed and will not run."""
+
+    id: str
+    count: int
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """The store's answer to a worker's report: what was superseded (and dropped), what was skipped, what it may run."""
+
+    superseded: list[Outcome]
+    skipped: list[Skipped]
+    claims: Claims | None
+
+
+class Callable(msgspec.Struct, frozen=True, kw_only=True):
+    """A callable that a worker has published: how the API knows it without importing task code."""
+
+    name: str  # `module:qualname`, or its `name=`
+    short_name: str  # the bare name
+    aliases: tuple[str, ...] = ()
+    is_async: bool = False
+    signature: str = "()"
+    parameters: tuple[str, ...] = ()  # of the positional ones, in order: redaction needs them
+    docstring: str | None = None
+    defaults: dict[str, int | float | str | bool | None] = {}  # the options of its decorator, durations in microseconds
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's row. `id` is used once: a worker that starts afresh has a new one."""
+
+    id: str
+    host: str
+    boot_id: str
+    pid: int
+    process_start: int  # clock ticks after boot, from /proc/<pid>/stat: tells a reused pid
+    app: str | None
+    queues: tuple[str, ...]
+    concurrency: int
+    start_time: Instant
+    heartbeat_time: Instant
+    lease: Span
+    names: tuple[str, ...] = ()  # the callables and aliases that it knows
+    declares: tuple[str, ...] = ()  # the schedules that its application declares
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A person or script that may call the API."""
+
+    name: str
+    password_hash: str
+    roles: tuple[str, ...]
+    create_time: Instant
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """An API token; of the secret only its SHA-256 is kept."""
+
+    id: str
+    user: str
+    name: str
+    secret_hash: bytes
+    create_time: Instant
+    expire_time: Instant | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An audited event: a call that changed something, or tried to."""
+
+    id: int = 0  # given by the store
+    time: Instant
+    user: str | None
+    address: str | None
+    method: str
+    path: str
+    status: int
+    detail: str | None = None
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A job and those of its tasks that are current."""
+
+    id: str
+    tasks: list[Task]
+
+
+class JobCancellation(msgspec.Struct, frozen=True):
+    """What canceling a job came upon: tasks that were complete before, and those it canceled."""
+
+    id: str
+    completed: list[Task]
+    canceled: list[Task]

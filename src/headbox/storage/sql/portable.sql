@@ -1,0 +1,276 @@
+-- Statements that both databases read alike. `{fields}` are the columns of a task, `{kept}` those that an end leaves as
+-- they are, `{ready}` the condition of the claim's index. Each has one sentence that says what it is for.
+
+-- live --
+-- The task that is not complete.
+SELECT {fields} FROM headbox_tasks WHERE id = :id
+
+-- live_run --
+-- A run that this worker still holds: the fence.
+SELECT {fields} FROM headbox_tasks WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
+
+-- last_run --
+-- The newest archived run of a task.
+SELECT {fields} FROM headbox_task_history WHERE id = :id ORDER BY run DESC LIMIT 1
+
+-- archived_run --
+-- One archived run.
+SELECT {fields} FROM headbox_task_history WHERE id = :id AND run = :run
+
+-- recorded_by --
+-- Whether this worker has recorded the end of a run: a finish that is tried again asks first.
+SELECT 1 FROM headbox_task_history WHERE id = :id AND run = :run AND worker = :worker
+
+-- history --
+-- The archived runs of a task, newest first.
+SELECT {fields} FROM headbox_task_history WHERE id = :id ORDER BY run DESC
+
+-- unique_in_the_way --
+-- The incomplete task that has this key.
+SELECT id FROM headbox_tasks WHERE unique_key = :unique_key
+
+-- named_schedule --
+-- The live task of a declared schedule.
+SELECT {fields} FROM headbox_tasks WHERE schedule_name = :schedule_name
+
+-- next_occurrence --
+-- Lets a task wait again: its next occurrence, or the one that was lost.
+UPDATE headbox_tasks SET
+    run = run + 1, state = :state, due_time = :due_time, scheduled_time = :scheduled_time, runs_left = :runs_left,
+    consecutive_failures = :consecutive_failures, losses = :losses, suspend_asked = :suspend_asked,
+    cancel_attempts = :cancel_attempts, cancel_asked = 0, start_time = NULL, worker = NULL, snapshot_id = NULL,
+    claimed_state = NULL, progress = NULL
+WHERE id = :id
+
+-- delete_task --
+-- Takes a task out of the live ones.
+DELETE FROM headbox_tasks WHERE id = :id
+
+-- change_state --
+-- Suspends or resumes a task that is not running.
+UPDATE headbox_tasks SET state = :state, due_time = :due_time, scheduled_time = :scheduled_time WHERE id = :id
+
+-- ask_to_cancel --
+-- Asks a run in progress to stop.
+UPDATE headbox_tasks SET cancel_asked = 1, cancel_attempts = cancel_attempts + 1 WHERE id = :id
+
+-- ask_to_suspend --
+-- The next occurrence of a running task is to be suspended, or no longer so.
+UPDATE headbox_tasks SET suspend_asked = :suspend_asked WHERE id = :id
+
+-- ask_to_remove --
+-- The run in progress is the last.
+UPDATE headbox_tasks SET removed = 1 WHERE id = :id
+
+-- reschedule --
+-- Gives a task another schedule.
+UPDATE headbox_tasks SET scheduler = :scheduler, schedule = :schedule, scheduled_time = :scheduled_time,
+    due_time = :due_time, runs_left = :runs_left, unique_key = :unique_key
+WHERE id = :id
+
+-- not_final --
+-- An archived run is no longer its task's last: the task was reset.
+UPDATE headbox_task_history SET final = :no WHERE id = :id AND run = :run
+
+-- delete_snapshot --
+-- The run in progress is not to be run again if it is lost.
+UPDATE headbox_tasks SET snapshot_id = NULL WHERE id = :id AND snapshot_id IS NOT NULL
+
+-- snapshots --
+-- The tasks that have a snapshot, oldest first.
+SELECT {fields} FROM headbox_tasks WHERE state = 'running' AND snapshot_id IS NOT NULL ORDER BY id
+
+-- record_start --
+-- A run has lasted long enough for its start to be worth recording.
+UPDATE headbox_tasks SET start_time = :start_time WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
+
+-- record_progress --
+-- The latest progress of a run.
+UPDATE headbox_tasks SET progress = :progress WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
+
+-- release --
+-- Gives back a run that was claimed and never started.
+UPDATE headbox_tasks SET state = claimed_state, claimed_state = NULL, worker = NULL, snapshot_id = NULL, start_time = NULL
+WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
+
+-- hold --
+-- One more reason why a task is not to run.
+UPDATE headbox_tasks SET held = held + 1 WHERE id = :id
+
+-- unhold --
+-- One reason less.
+UPDATE headbox_tasks SET held = held - 1 WHERE id = :id
+
+-- add_hold --
+-- Names a reason.
+INSERT INTO headbox_holds (reason, task_id) VALUES (:reason, :task_id) ON CONFLICT DO NOTHING
+
+-- held_for --
+-- The tasks that a reason holds.
+SELECT task_id FROM headbox_holds WHERE reason = :reason
+
+-- drop_holds --
+-- A reason is gone.
+DELETE FROM headbox_holds WHERE reason = :reason
+
+-- drop_holds_of --
+-- A task that is gone is held no more.
+DELETE FROM headbox_holds WHERE task_id = :id
+
+-- canceling --
+-- The running tasks of a worker that were asked to stop.
+SELECT id, run FROM headbox_tasks WHERE worker = :worker AND state = 'running' AND cancel_asked = 1
+
+-- held_by --
+-- What a worker holds.
+SELECT id, run FROM headbox_tasks WHERE worker = :worker AND state = 'running'
+
+-- running_of --
+-- What a worker holds, whole.
+SELECT {fields} FROM headbox_tasks WHERE worker = :worker AND state = 'running' ORDER BY id
+
+-- running_without_worker --
+-- Running tasks whose worker has no row.
+SELECT {fields} FROM headbox_tasks WHERE state = 'running' AND worker NOT IN (SELECT id FROM headbox_workers) ORDER BY id
+
+-- redeclare --
+-- A schedule is declared anew: its definition changes in place.
+UPDATE headbox_tasks SET
+    queue = :queue, priority = :priority, due_time = :due_time, callable = :callable, method_name = :method_name,
+    class_name = :class_name, callable_payload = :callable_payload, args = :args, kwargs = :kwargs,
+    public_args = :public_args, public_kwargs = :public_kwargs, scheduler = :scheduler, schedule = :schedule,
+    definition = :definition, declared_by = :declared_by, scheduled_time = :scheduled_time, runs_left = :runs_left,
+    timeout = :timeout, attempts = :attempts, failure_threshold = :failure_threshold,
+    schedule_threshold = :schedule_threshold, weight = :weight, job_id = :job_id, owner = :owner,
+    progress_arg = :progress_arg, progress_callback = :progress_callback
+WHERE id = :id
+
+-- add_worker --
+-- A worker comes.
+INSERT INTO headbox_workers
+    (id, host, boot_id, pid, process_start, app, queues, concurrency, start_time, heartbeat_time, lease, names, declares)
+VALUES
+    (:id, :host, :boot_id, :pid, :process_start, :app, :queues, :concurrency, :start_time, :heartbeat_time, :lease,
+     :names, :declares)
+
+-- heartbeat --
+-- A worker is alive.
+UPDATE headbox_workers SET heartbeat_time = :now WHERE id = :worker
+
+-- worker_exists --
+-- A superseded worker has no row.
+SELECT 1 FROM headbox_workers WHERE id = :worker
+
+-- delete_worker --
+-- A worker is gone.
+DELETE FROM headbox_workers WHERE id = :worker
+
+-- workers --
+-- All workers, oldest first.
+SELECT id, host, boot_id, pid, process_start, app, queues, concurrency, start_time, heartbeat_time, lease, names, declares
+FROM headbox_workers ORDER BY id
+
+-- publish --
+-- What a worker can run, for the API to know.
+INSERT INTO headbox_callables (name, publication, publish_time) VALUES (:name, :publication, :now)
+ON CONFLICT (name) DO UPDATE SET publication = excluded.publication, publish_time = excluded.publish_time
+
+-- callables --
+-- What workers have published.
+SELECT publication FROM headbox_callables ORDER BY name
+
+-- declared_schedules --
+-- The live schedules that applications declare.
+SELECT {fields} FROM headbox_tasks WHERE schedule_name IS NOT NULL AND declared_by IS NOT NULL ORDER BY id
+
+-- cull_history --
+-- Deletes a batch of runs that ended before.
+DELETE FROM headbox_task_history WHERE (id, run) IN (
+    SELECT id, run FROM headbox_task_history WHERE finish_time < :before ORDER BY finish_time LIMIT :limit)
+
+-- long_schedules --
+-- Schedules with more runs than are kept.
+SELECT id, run FROM headbox_tasks WHERE scheduler IN ('interval', 'cron') AND run > :runs
+
+-- cull_runs --
+-- Deletes a batch of a schedule's oldest runs.
+DELETE FROM headbox_task_history WHERE (id, run) IN (
+    SELECT id, run FROM headbox_task_history WHERE id = :id AND run < :run ORDER BY run LIMIT :limit)
+
+-- cull_audited_events --
+-- Deletes a batch of old audited events.
+DELETE FROM headbox_audited_events WHERE id IN (
+    SELECT id FROM headbox_audited_events WHERE time < :before ORDER BY time LIMIT :limit)
+
+-- create_user --
+-- Adds a user whose name is free.
+INSERT INTO headbox_users (name, password_hash, roles, create_time) VALUES (:name, :password_hash, :roles, :create_time)
+ON CONFLICT DO NOTHING
+
+-- user --
+-- One user.
+SELECT name, password_hash, roles, create_time FROM headbox_users WHERE name = :name
+
+-- users --
+-- All users.
+SELECT name, password_hash, roles, create_time FROM headbox_users ORDER BY name
+
+-- change_user --
+-- Another password or other roles.
+UPDATE headbox_users SET password_hash = :password_hash, roles = :roles WHERE name = :name
+
+-- delete_user --
+-- A user goes.
+DELETE FROM headbox_users WHERE name = :name
+
+-- delete_tokens_of --
+-- And the user's tokens.
+DELETE FROM headbox_tokens WHERE user_name = :name
+
+-- create_token --
+-- Adds a token.
+INSERT INTO headbox_tokens (id, user_name, name, secret_hash, create_time, expire_time)
+VALUES (:id, :user, :name, :secret_hash, :create_time, :expire_time)
+
+-- token --
+-- The token with this secret that has not expired.
+SELECT id, user_name, name, secret_hash, create_time, expire_time FROM headbox_tokens
+WHERE secret_hash = :secret_hash AND (expire_time IS NULL OR expire_time > :now)
+
+-- token_by_id --
+-- One token.
+SELECT id, user_name, name, secret_hash, create_time, expire_time FROM headbox_tokens WHERE id = :id
+
+-- tokens --
+-- All tokens.
+SELECT id, user_name, name, secret_hash, create_time, expire_time FROM headbox_tokens ORDER BY id
+
+-- tokens_of --
+-- A user's tokens.
+SELECT id, user_name, name, secret_hash, create_time, expire_time FROM headbox_tokens WHERE user_name = :user ORDER BY id
+
+-- delete_token --
+-- A token goes.
+DELETE FROM headbox_tokens WHERE id = :id
+
+-- record_event --
+-- Adds an audited event.
+INSERT INTO headbox_audited_events (time, user_name, address, method, path, status, detail)
+VALUES (:time, :user, :address, :method, :path, :status, :detail)
+
+-- events --
+-- Audited events below an id, newest first.
+SELECT id, time, user_name, address, method, path, status, detail FROM headbox_audited_events
+WHERE id < :before ORDER BY id DESC LIMIT :limit
+
+-- setting --
+-- One setting that the database keeps.
+SELECT value FROM headbox_settings WHERE name = :name
+
+-- change_setting --
+-- Keeps a setting.
+INSERT INTO headbox_settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- delete_setting --
+-- Forgets a setting.
+DELETE FROM headbox_settings WHERE name = :name

@@ -1,0 +1,225 @@
+"""The contract on any SQL database: each verb runs its function of lifecycle, exchange, presence, reading or accounts
+in one transaction. Written once; SQLite and PostgreSQL differ below, in their `Database`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from headbox.domain.schedulers import Scheduler
+from headbox.domain.task import Instant, Span, Task
+from headbox.storage import accounts, exchange, lifecycle, presence, reading
+from headbox.storage.database import Database
+from headbox.storage.records import (
+    Callable,
+    ClaimRequest,
+    Event,
+    Exchange,
+    Filter,
+    Job,
+    JobCancellation,
+    Page,
+    Report,
+    Token,
+    User,
+    Worker,
+)
+
+
+class SQLStore:
+    """Every verb but those about the database itself (see store.py for what each gives and raises)."""
+
+    def __init__(self, database: Database, finished_lifetime: Span) -> None:
+        self._database = database
+        self._finished_lifetime = finished_lifetime
+        self.url = database.url
+
+    # enqueue and change
+
+    def enqueue(self, tasks: Sequence[Task], now: Instant, connection: Any = None) -> list[Task]:
+        if not tasks:
+            return []
+        if connection is not None:
+            return lifecycle.enqueue(self._database, self._database.join(connection), tasks)
+        return self._database.write(lambda tx: lifecycle.enqueue(self._database, tx, tasks))
+
+    def cancel(self, id: str, now: Instant) -> Task:
+        return self._database.write(lambda tx: lifecycle.cancel(tx, id, now))
+
+    def suspend(self, id: str, now: Instant) -> Task:
+        return self._database.write(lambda tx: lifecycle.suspend(tx, id, now))
+
+    def resume(self, id: str, now: Instant) -> Task:
+        return self._database.write(lambda tx: lifecycle.resume(tx, id, now))
+
+    def reset(self, id: str, now: Instant) -> Task:
+        return self._database.write(lambda tx: lifecycle.reset(self._database, tx, id, now))
+
+    def remove(self, id: str, now: Instant) -> Task:
+        return self._database.write(lambda tx: lifecycle.remove(tx, id, now))
+
+    def reschedule(self, id: str, scheduler: Scheduler, now: Instant) -> Task:
+        return self._database.write(lambda tx: lifecycle.reschedule(self._database, tx, id, scheduler, now))
+
+    def cancel_job(self, job_id: str, now: Instant, visible_to: str | None = None) -> JobCancellation:
+        def cancel_job(tx: Any) -> JobCancellation:
+            job = reading.job(tx, now, self._finished_lifetime, job_id, visible_to)
+            completed = [task for task in job.tasks if task.finish_time is not None]
+            canceled = [lifecycle.cancel(tx, task.id, now) for task in job.tasks if task.finish_time is None]
+            return JobCancellation(job_id, completed, canceled)
+
+        return self._database.write(cancel_job)
+
+    def cancel_found(self, filter: Filter, now: Instant) -> list[Task]:
+        def cancel_found(tx: Any) -> list[Task]:
+            found = [task.id for task in self._select(filter, now).current(tx) if task.finish_time is None]
+            return [lifecycle.cancel(tx, id, now) for id in found]
+
+        return self._database.write(cancel_found)
+
+    def schedule(self, task: Task, now: Instant) -> Task:
+        return self._database.write(lambda tx: presence.schedule(self._database, tx, task))
+
+    def delete_snapshot(self, id: str) -> Task:
+        return self._database.write(lambda tx: lifecycle.delete_snapshot(tx, id))
+
+    # read
+
+    def _select(self, filter: Filter, now: Instant) -> reading.Selection:
+        return reading.Selection(filter, now, self._finished_lifetime)
+
+    def get(self, id: str) -> Task:
+        return self._database.read(lambda tx: lifecycle.get(tx, id))
+
+    def run(self, id: str, run: int) -> Task | None:
+        return self._database.read(lambda tx: reading.run(tx, id, run))
+
+    def find(self, filter: Filter, now: Instant, limit: int, cursor: str | None = None) -> Page:
+        return self._database.read(lambda tx: reading.page(tx, self._select(filter, now), limit, cursor))
+
+    def stream(self, filter: Filter, now: Instant) -> Iterator[Task]:
+        with self._database.reading() as tx:
+            yield from reading.stream(tx, self._select(filter, now))
+
+    def count(self, filter: Filter, now: Instant) -> int:
+        return self._database.read(lambda tx: self._select(filter, now).count(tx))
+
+    def history(self, id: str) -> list[Task]:
+        return self._database.read(lambda tx: reading.history(tx, id))
+
+    def snapshots(self) -> list[Task]:
+        return self._database.read(reading.snapshots)
+
+    def jobs(self, now: Instant, visible_to: str | None = None) -> list[Job]:
+        return self._database.read(lambda tx: reading.jobs(tx, now, self._finished_lifetime, None, visible_to))
+
+    def job(self, job_id: str, now: Instant, visible_to: str | None = None) -> Job:
+        return self._database.read(lambda tx: reading.job(tx, now, self._finished_lifetime, job_id, visible_to))
+
+    # workers
+
+    def register(self, worker: Worker, callables: Sequence[Callable], schedules: Sequence[Task], now: Instant) -> None:
+        self._database.enlist(worker.id)
+        try:
+            self._database.write(lambda tx: presence.register(self._database, tx, worker, callables, schedules, now))
+        except BaseException:
+            self._database.discharge(worker.id)
+            raise
+
+    def heartbeat(self, worker: str, now: Instant) -> bool:
+        return self._database.write(lambda tx: tx.change("heartbeat", worker=worker, now=now)) == 1
+
+    def deregister(self, worker: str, now: Instant) -> None:
+        self._database.discharge(worker)
+        self._database.write(lambda tx: tx.change("delete_worker", worker=worker))
+
+    def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
+        return self._database.write(lambda tx: exchange.exchange(tx, worker, report, claim, now))
+
+    def ready(self, claim: ClaimRequest, now: Instant) -> Instant | None:
+        return self._database.read(lambda tx: exchange.ready(tx, claim))
+
+    def canceling(self, worker: str) -> list[tuple[str, int]]:
+        return self._database.read(lambda tx: [(id, run) for id, run in tx.all("canceling", worker=worker)])
+
+    def held_by(self, worker: str) -> list[tuple[str, int]]:
+        return self._database.read(lambda tx: [(id, run) for id, run in tx.all("held_by", worker=worker)])
+
+    def workers(self) -> list[Worker]:
+        return self._database.read(presence.workers)
+
+    def rescue(self, now: Instant, workers: Sequence[str] | None = None) -> list[Task]:
+        present = self.workers()
+        dead = [
+            worker
+            for worker in present
+            if (worker.id in workers if workers is not None else not self._database.is_alive(worker, now))
+        ]
+        lost = self._database.write(lambda tx: presence.rescue(tx, dead, now))
+        for worker in dead:
+            self._database.discharge(worker.id)
+        return lost
+
+    def end_undeclared(self, now: Instant) -> list[Task]:
+        alive = [worker for worker in self.workers() if self._database.is_alive(worker, now)]
+        return self._database.write(lambda tx: presence.end_undeclared(tx, alive, now))
+
+    def callables(self) -> list[Callable]:
+        return self._database.read(presence.callables)
+
+    # culling
+
+    def cull_history(self, before: Instant, runs_per_schedule: int, limit: int) -> int:
+        def cull(tx: Any) -> int:
+            culled = int(tx.change("cull_history", before=before, limit=limit))
+            for id, run in tx.all("long_schedules", runs=runs_per_schedule):
+                if culled < limit:
+                    oldest = run - runs_per_schedule
+                    culled += tx.change("cull_runs", id=id, run=oldest, limit=limit - culled)
+            return culled
+
+        return self._database.write(cull)
+
+    def cull_audited_events(self, before: Instant, limit: int) -> int:
+        return self._database.write(lambda tx: tx.change("cull_audited_events", before=before, limit=limit))
+
+    # who may call
+
+    def create_user(self, user: User) -> bool:
+        return self._database.write(lambda tx: accounts.create_user(tx, user))
+
+    def user(self, name: str) -> User | None:
+        return self._database.read(lambda tx: accounts.user(tx, name))
+
+    def users(self) -> list[User]:
+        return self._database.read(accounts.users)
+
+    def change_user(self, name: str, password_hash: str | None = None, roles: tuple[str, ...] | None = None) -> User:
+        return self._database.write(lambda tx: accounts.change_user(tx, name, password_hash, roles))
+
+    def delete_user(self, name: str) -> None:
+        self._database.write(lambda tx: accounts.delete_user(tx, name))
+
+    def create_token(self, token: Token) -> None:
+        self._database.write(lambda tx: accounts.create_token(tx, token))
+
+    def token(self, secret_hash: bytes, now: Instant) -> Token | None:
+        return self._database.read(lambda tx: accounts.token(tx, secret_hash, now))
+
+    def tokens(self, user: str | None = None) -> list[Token]:
+        return self._database.read(lambda tx: accounts.tokens(tx, user))
+
+    def delete_token(self, id: str) -> Token:
+        return self._database.write(lambda tx: accounts.delete_token(tx, id))
+
+    def record(self, event: Event) -> None:
+        self._database.write(lambda tx: accounts.record(tx, event))
+
+    def events(self, limit: int, before: int | None = None) -> list[Event]:
+        return self._database.read(lambda tx: accounts.events(tx, limit, before))
+
+    def setting(self, name: str) -> str | None:
+        return self._database.read(lambda tx: accounts.setting(tx, name))
+
+    def change_setting(self, name: str, value: str | None) -> None:
+        self._database.write(lambda tx: accounts.change_setting(tx, name, value))

@@ -1,0 +1,347 @@
+"""SQLite: connections, group commit, the locks between processes and what its errors mean. No SQL of the domain."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from headbox.domain.errors import HeadboxError, StorageError, StorageUnavailable
+from headbox.domain.task import Instant
+from headbox.storage.database import Row, Rows, Transaction
+from headbox.storage.queries import load, numbered
+from headbox.storage.records import Worker
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT = 5.0  # seconds that we wait for a writer who is not ours
+CHECKPOINT_BYTES = 64 << 20  # a write-ahead log longer than this is checkpointed by whoever sees it
+GROUP_LIMIT = 256  # works that share one commit at most
+NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs")
+
+
+class SQLiteTransaction:
+    """Named statements on one connection. Also wraps a caller's own connection (transactional enqueue)."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._statements = load("sqlite")
+
+    def one(self, name: str, /, **parameters: Any) -> Row | None:
+        return cast("Row | None", self._connection.execute(self._statements[name], parameters).fetchone())
+
+    def all(self, name: str, /, **parameters: Any) -> list[Row]:
+        return self._connection.execute(self._statements[name], parameters).fetchall()
+
+    def change(self, name: str, /, **parameters: Any) -> int:
+        return self._connection.execute(self._statements[name], parameters).rowcount
+
+    def many(self, name: str, /, names: tuple[str, ...], rows: Rows) -> int:
+        return self._connection.executemany(numbered(self._statements[name], names), rows).rowcount
+
+    def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        return self._connection.execute(sql, parameters)
+
+
+class _Work(Generic[T]):
+    """A caller's work in the queue for the next commit."""
+
+    def __init__(self, run: Callable[[Transaction], T]) -> None:
+        self.run = run
+        self.done = False
+        self.value: T | None = None
+        self.error: BaseException | None = None
+
+    def result(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return cast("T", self.value)
+
+
+class SQLiteDatabase:
+    """One database file. Nothing is opened before first use; after a fork everything is opened afresh."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.url = f"sqlite:///{self.path}"
+        self._abandoned: list[Any] = []
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._pid = os.getpid()
+        self._queue: deque[_Work[Any]] = deque()
+        self._commit_lock = threading.Lock()
+        self._open_lock = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        self._writer: sqlite3.Connection | None = None
+        self._write_lock_file: int | None = None
+        self._workers: dict[str, int] = {}
+
+    def _after_fork(self) -> None:
+        """What the parent opened is only kept: to close it here could end the parent's locks (How To Corrupt)."""
+        if self._pid != os.getpid():
+            self._abandoned.append((self._readers, self._writer))
+            self._start_afresh()
+
+    # connections
+
+    def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
+        """A connection as all of ours are: WAL, synchronous=FULL, checkpoints only by our own hand."""
+        self._refuse_network()
+        with _sentences(self.path):
+            connection = sqlite3.connect(
+                self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+                if mode != "wal":
+                    raise StorageError(f"{self.path}: its file system refuses WAL mode; choose a local disk")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA wal_autocheckpoint=0")
+                connection.execute("PRAGMA foreign_keys=ON")
+                connection.execute("PRAGMA cache_size=-16384")
+                if read_only:
+                    connection.execute("PRAGMA query_only=ON")
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _refuse_network(self) -> None:
+        kind = _file_system(self.path.parent)
+        if kind in NETWORK_FILE_SYSTEMS:
+            raise StorageError(
+                f"{self.path} is on a network file system ({kind}), where SQLite cannot be trusted;"
+                " put it on a local disk or use PostgreSQL"
+            )
+
+    # writing
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Group commit without a thread: whoever finds the lock free commits all that is queued by then."""
+        self._after_fork()
+        mine = _Work(work)
+        self._queue.append(mine)
+        with self._commit_lock:
+            while not mine.done:
+                self._commit_queued()
+        return mine.result()
+
+    def _commit_queued(self) -> None:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))]
+        try:
+            with self._exclusive() as connection:
+                transaction = SQLiteTransaction(connection)
+                connection.execute("BEGIN IMMEDIATE")
+                if len(batch) == 1:
+                    batch[0].value = batch[0].run(transaction)
+                else:
+                    for work in batch:
+                        _run_in_savepoint(connection, transaction, work)
+                connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - it is raised again in each caller's own thread
+            for work in batch:
+                work.error = work.error or error
+        except BaseException:  # an interrupt of this thread: the others' works are rolled back with its own
+            for work in batch:
+                work.error = StorageUnavailable("the transaction was interrupted; try again")
+            raise
+        finally:
+            for work in batch:
+                work.done = True
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[sqlite3.Connection]:
+        """The writer's connection, while no other process of ours writes (a fair queue: SQLite's own is not)."""
+        with _sentences(self.path):
+            lock = self._lock_file()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                if self._writer is None:
+                    self._writer = self.connect()
+                try:
+                    yield self._writer
+                finally:
+                    if self._writer.in_transaction:
+                        self._writer.execute("ROLLBACK")
+                if self._wal_size() > CHECKPOINT_BYTES:
+                    self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            finally:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[sqlite3.Connection]:
+        """The writer's connection for migrations, checkpoints and backups: nobody of ours writes meanwhile."""
+        self._after_fork()
+        with self._commit_lock, self._exclusive() as connection:
+            yield connection
+
+    def _lock_file(self) -> int:
+        if self._write_lock_file is None:
+            self._write_lock_file = os.open(f"{self.path}.write", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._write_lock_file
+
+    def _wal_size(self) -> int:
+        try:
+            return os.stat(f"{self.path}-wal").st_size
+        except FileNotFoundError:
+            return 0
+
+    def checkpoint(self) -> None:
+        """Moves the log into the database file, as far as readers allow."""
+        with self.exclusive() as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    # reading
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        with self.reading() as transaction:
+            return work(transaction)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        self._after_fork()
+        with self._open_lock:
+            connection = self._readers.pop() if self._readers else None
+        connection = connection or self.connect(read_only=True)
+        try:
+            with _sentences(self.path):
+                connection.execute("BEGIN")
+                yield SQLiteTransaction(connection)
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            with self._open_lock:
+                self._readers.append(connection)
+
+    def join(self, connection: Any) -> Transaction:
+        if not isinstance(connection, sqlite3.Connection):
+            kind = type(connection).__name__
+            raise StorageError(f"the queue's database is SQLite: connection= takes a sqlite3.Connection, not {kind}")
+        return SQLiteTransaction(connection)
+
+    def is_unique_violation(self, error: Exception) -> bool:
+        return isinstance(error, sqlite3.IntegrityError) and error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE"
+
+    # workers: alive while they hold a lock file
+
+    def enlist(self, worker: str) -> None:
+        self._after_fork()
+        file = os.open(self._worker_file(worker), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._workers[worker] = file
+
+    def discharge(self, worker: str) -> None:
+        file = self._workers.pop(worker, None)
+        with suppress(FileNotFoundError):
+            self._worker_file(worker).unlink()
+        if file is not None:
+            os.close(file)
+
+    def is_alive(self, worker: Worker, now: Instant) -> bool:
+        """Whether the worker's process still holds its lock. No clock in it."""
+        if worker.id in self._workers:
+            return True
+        try:
+            file = os.open(self._worker_file(worker.id), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
+    def _worker_file(self, worker: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.worker-{worker}")
+
+    # the end
+
+    def close(self) -> None:
+        """Closes every connection; the next use opens afresh."""
+        self._after_fork()
+        with self._commit_lock, self._open_lock:
+            for connection in (*self._readers, *([self._writer] if self._writer else [])):
+                connection.close()
+            if self._write_lock_file is not None:
+                os.close(self._write_lock_file)
+            self._readers, self._writer, self._write_lock_file = [], None, None
+
+
+def _run_in_savepoint(connection: sqlite3.Connection, transaction: Transaction, work: _Work[Any]) -> None:
+    connection.execute("SAVEPOINT work")
+    try:
+        work.value = work.run(transaction)
+    except Exception as error:
+        if not connection.in_transaction:  # a full disk rolls all back: then nobody's work was kept
+            raise
+        connection.execute("ROLLBACK TO work")
+        work.error = _named(error, None)
+    connection.execute("RELEASE work")
+
+
+@contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    """Turns SQLite's errors into ours, each a sentence that says what to do."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        named = _named(error, path)
+        if named is error:
+            raise
+        raise named from error
+
+
+_SENTENCES: dict[str, tuple[type[HeadboxError], str]] = {
+    "SQLITE_FULL": (StorageError, "the disk is full; free some space and try again"),
+    "SQLITE_BUSY": (
+        StorageUnavailable,
+        "another program has kept it locked for 5 s; end its transaction and try again",
+    ),
+    "SQLITE_LOCKED": (StorageUnavailable, "another program has locked it; end its transaction and try again"),
+    "SQLITE_CANTOPEN": (StorageError, "it cannot be opened; check that the folder exists and may be written"),
+    "SQLITE_READONLY": (StorageError, "it may not be written; check the file's owner and permissions"),
+    "SQLITE_PERM": (StorageError, "access is denied; check the file's owner and permissions"),
+    "SQLITE_NOTADB": (StorageError, "it is not an SQLite database; name another file"),
+    "SQLITE_CORRUPT": (StorageError, "it is damaged; run `headbox db check` and restore a backup"),
+    "SQLITE_IOERR": (StorageError, "reading or writing failed; check the disk"),
+}
+
+
+def _named(error: BaseException, path: Path | None) -> BaseException:
+    where = f"{path}: " if path else "the database: "
+    if isinstance(error, sqlite3.Error):
+        name = getattr(error, "sqlite_errorname", "") or ""
+        for prefix, (kind, sentence) in _SENTENCES.items():
+            if name.startswith(prefix):
+                return kind(where + sentence)
+        if "no such table: headbox_" in str(error):
+            return StorageError(f"{where}it has no Headbox tables; run `headbox db upgrade` on it first")
+    elif isinstance(error, OSError) and not isinstance(error, BlockingIOError):
+        return StorageError(f"{where}{error.strerror or error}; check the folder and the disk")
+    return error
+
+
+def _file_system(folder: Path) -> str:
+    """The kind of file system that `folder` is on, from /proc/self/mounts; '' where that cannot be told."""
+    best, kind = "", ""
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    real = os.path.realpath(folder)
+    for line in lines:
+        _, point, type_, *_ = line.split(" ")
+        point = point.replace("\\040", " ")
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, type_
+    return kind

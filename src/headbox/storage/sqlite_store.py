@@ -1,0 +1,100 @@
+"""The store on SQLite: the verbs of sql_store.py and those about the database file itself."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from headbox.domain.errors import StorageError
+from headbox.domain.task import Instant, Span
+from headbox.storage import lifecycle, migrate
+from headbox.storage.housekeeping import housekeeping
+from headbox.storage.sql_store import SQLStore
+from headbox.storage.sqlite import SQLiteDatabase, SQLiteTransaction
+from headbox.storage.sqlite_watch import SQLiteWatch
+
+
+class SQLiteStore(SQLStore):
+    """The embedded default: one file, any number of processes of one machine."""
+
+    def __init__(self, path: Path, finished_lifetime: Span) -> None:
+        self._file = SQLiteDatabase(path)
+        super().__init__(self._file, finished_lifetime)
+
+    def initialise(self, now: Instant) -> None:
+        """Creates or upgrades the schema, and gives a new one its housekeeping tasks; under the write lock."""
+        with self._file.exclusive() as connection:
+            fresh = migrate.sqlite_version(connection)[0] == 0
+            migrate.upgrade_sqlite(connection)
+            if fresh:
+                lifecycle.enqueue(self._file, SQLiteTransaction(connection), housekeeping(now))
+
+    def status(self) -> dict[str, Any]:
+        """What `db status` and readiness show."""
+        with self._file.reading() as tx:
+            version = int((tx.one("setting", name="schema_version") or ("0",))[0])
+        pending = [number for number in migrate.migrations("sqlite") if number > version]
+        return {
+            "url": self.url,
+            "kind": f"SQLite {sqlite3.sqlite_version}",
+            "schema_version": version,
+            "pending_migrations": pending,
+            "size": self._file.path.stat().st_size,
+        }
+
+    def check(self) -> list[str]:
+        """SQLite's own integrity check."""
+        with self._file.reading() as tx:
+            rows = [row[0] for row in tx.select("PRAGMA integrity_check", {})]
+        return [] if rows == ["ok"] else rows
+
+    def backup(self, path: str) -> None:
+        """A consistent copy by SQLite's online backup; refuses to overwrite."""
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            raise StorageError(f"{path} exists already; name a new file for the backup") from None
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written: {error.strerror}; name another file") from None
+        source, target = self._file.connect(read_only=True), sqlite3.connect(path)
+        try:
+            source.backup(target)
+        finally:
+            source.close()
+            target.close()
+
+    def secret_keys(self) -> tuple[bytes, ...]:
+        """The key in the 0600 file beside the database, made at first use."""
+        path = self._file.path.with_name(f"{self._file.path.name}.key")
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        try:
+            if not path.exists():
+                with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+                    file.write(secrets.token_hex(32))
+                try:
+                    os.link(draft, path)  # of two that do this at once, one is first
+                except FileExistsError:
+                    pass
+                finally:
+                    draft.unlink()
+            key = path.read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise StorageError(f"{path}: the secret key cannot be kept there: {error.strerror}") from None
+        if not key:
+            raise StorageError(f"{path} is empty; restore it, or delete it and lose what it has signed")
+        return (key.encode(),)
+
+    def watch(self) -> SQLiteWatch:
+        """A watch on the database file."""
+        return SQLiteWatch(self._file)
+
+    def checkpoint(self) -> None:
+        """Moves the write-ahead log into the file, as far as readers allow."""
+        self._file.checkpoint()
+
+    def close(self) -> None:
+        """Closes every connection; the next use opens afresh."""
+        self._file.close()

@@ -1,0 +1,201 @@
+"""The storage contract: verbs named as in the domain, synchronous, the same on every database. Every write is one
+transaction; an instant `now` is always given, never asked. `open_store` is the one place that chooses a database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from headbox.domain.errors import ConfigError
+from headbox.domain.schedulers import Scheduler
+from headbox.domain.task import HOUR, Instant, Span, Task
+from headbox.storage.records import (
+    Callable,
+    ClaimRequest,
+    Event,
+    Exchange,
+    Filter,
+    Job,
+    JobCancellation,
+    Page,
+    Report,
+    Token,
+    User,
+    Worker,
+)
+
+
+class Watch(Protocol):
+    """Tells that somebody else has changed the database."""
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when there may be a change (for selectors)."""
+        ...
+
+    def changed(self) -> bool:
+        """Whether the database has changed since the last call that said so; cheap enough to ask often."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for a change, at most so long; True if there was one."""
+        ...
+
+    def is_awake(self) -> bool:
+        """Whether a change may be about to become visible: ask `changed` again soon."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    """~45 verbs. `UnknownTask` where an id is unknown, `StateConflict` where the state does not allow what was asked,
+    `NonUniqueTask` where a unique task is in the way, `StorageUnavailable` when the database is away for now."""
+
+    url: str
+
+    # the database itself
+    def initialise(self, now: Instant) -> None:
+        """Creates the schema in an empty database, upgrades an old one where that is allowed at start, and makes sure
+        of the housekeeping tasks. Idempotent."""
+
+    def status(self) -> dict[str, Any]:
+        """Schema version, pending migrations, size and journal mode, for `db status` and readiness."""
+
+    def check(self) -> list[str]:
+        """Problems that the database's own check finds; [] when sound."""
+
+    def backup(self, path: str) -> None:
+        """A consistent copy, made while others work."""
+
+    def secret_keys(self) -> tuple[bytes, ...]:
+        """The keys kept beside the database (made at first use); () where the database has no such place."""
+
+    def watch(self) -> Watch: ...
+    def checkpoint(self) -> None: ...
+    def close(self) -> None: ...
+
+    # enqueue and change
+    def enqueue(self, tasks: Sequence[Task], now: Instant, connection: Any = None) -> list[Task]:
+        """Accepts tasks, all or none; idempotent by id. With `connection`, inside the caller's own transaction."""
+
+    def cancel(self, id: str, now: Instant) -> Task:
+        """A waiting, reset or suspended task is archived `canceled` (and a schedule waits for its next occurrence); a
+        running one is asked to stop. The task as this transaction left it; StateConflict if it is complete."""
+
+    def suspend(self, id: str, now: Instant) -> Task: ...
+    def resume(self, id: str, now: Instant) -> Task: ...
+    def reset(self, id: str, now: Instant) -> Task: ...
+    def remove(self, id: str, now: Instant) -> Task: ...
+    def reschedule(self, id: str, scheduler: Scheduler, now: Instant) -> Task: ...
+    def cancel_job(self, job_id: str, now: Instant, visible_to: str | None = None) -> JobCancellation:
+        """UnknownName if the job has no current task."""
+
+    def cancel_found(self, filter: Filter, now: Instant) -> list[Task]: ...
+    def schedule(self, task: Task, now: Instant) -> Task:
+        """Upserts the task of `task.schedule_name`: the same definition keeps the task as it is, another replaces it in
+        place (same id), none enqueues it."""
+
+    def delete_snapshot(self, id: str) -> Task:
+        """The task as it was before, its snapshot_id included; UnknownTask without a snapshot."""
+
+    # read
+    def get(self, id: str) -> Task:
+        """The live task, or its last archived run."""
+
+    def run(self, id: str, run: int) -> Task | None:
+        """That archived run, None while it has not ended."""
+
+    def find(self, filter: Filter, now: Instant, limit: int, cursor: str | None = None) -> Page: ...
+    def stream(self, filter: Filter, now: Instant) -> Iterator[Task]:
+        """All that the filter finds in one consistent reading, in order, row by row."""
+
+    def count(self, filter: Filter, now: Instant) -> int: ...
+    def history(self, id: str) -> list[Task]:
+        """The task's archived runs, newest first; UnknownTask if the id is unknown."""
+
+    def snapshots(self) -> list[Task]:
+        """The tasks that have a snapshot."""
+
+    def jobs(self, now: Instant, visible_to: str | None = None) -> list[Job]: ...
+    def job(self, job_id: str, now: Instant, visible_to: str | None = None) -> Job:
+        """UnknownName if the job has no current task."""
+
+    # workers
+    def register(self, worker: Worker, callables: Sequence[Callable], schedules: Sequence[Task], now: Instant) -> None:
+        """Adds the worker's row, publishes its callables (tasks held for want of one become claimable) and upserts the
+        schedules that its application declares."""
+
+    def heartbeat(self, worker: str, now: Instant) -> bool:
+        """Renews the lease; False if the row is gone: the worker was superseded."""
+
+    def deregister(self, worker: str, now: Instant) -> None: ...
+    def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
+        """Writes a report and claims, in one transaction."""
+
+    def ready(self, claim: ClaimRequest, now: Instant) -> Instant | None:
+        """When it is worth claiming: `now` or before if something is ready, later if something is due then, else None.
+        Reads only."""
+
+    def canceling(self, worker: str) -> list[tuple[str, int]]:
+        """(id, run) of the worker's running tasks that were asked to stop."""
+
+    def held_by(self, worker: str) -> list[tuple[str, int]]:
+        """(id, run) of all running rows of the worker."""
+
+    def workers(self) -> list[Worker]: ...
+    def rescue(self, now: Instant, workers: Sequence[str] | None = None) -> list[Task]:
+        """Resets the tasks of dead workers and deletes their rows (None: those the store itself finds dead), and of
+        running rows whose worker is absent. Returns the lost runs as they were archived."""
+
+    def end_undeclared(self, now: Instant) -> list[Task]:
+        """Removes declared schedules that no live worker of their application declares any more."""
+
+    def callables(self) -> list[Callable]: ...
+
+    # culling
+    def cull_history(self, before: Instant, runs_per_schedule: int, limit: int) -> int:
+        """Deletes up to `limit` archived runs that finished earlier, or are beyond a schedule's newest so many."""
+
+    def cull_audited_events(self, before: Instant, limit: int) -> int: ...
+
+    # who may call
+    def create_user(self, user: User) -> bool:
+        """False if the name is taken."""
+
+    def user(self, name: str) -> User | None: ...
+    def users(self) -> list[User]: ...
+    def change_user(
+        self, name: str, password_hash: str | None = None, roles: tuple[str, ...] | None = None
+    ) -> User: ...
+    def delete_user(self, name: str) -> None: ...
+    def create_token(self, token: Token) -> None: ...
+    def token(self, secret_hash: bytes, now: Instant) -> Token | None:
+        """The token with this hash that has not expired."""
+
+    def tokens(self, user: str | None = None) -> list[Token]: ...
+    def delete_token(self, id: str) -> Token: ...
+    def record(self, event: Event) -> None: ...
+    def events(self, limit: int, before: int | None = None) -> list[Event]:
+        """Audited events, newest first, with ids below `before`."""
+
+    def setting(self, name: str) -> str | None: ...
+    def change_setting(self, name: str, value: str | None) -> None: ...
+
+
+def open_store(url: str, finished_lifetime: Span = HOUR) -> Store:
+    """The store at `url`: `sqlite:///relative.db` or `sqlite:////absolute.db`. Nothing is opened before first use.
+
+    `finished_lifetime` is how long an ended task counts as current. Raises ConfigError for a URL of another kind."""
+    scheme, _, path = url.partition("://")
+    if scheme == "sqlite" and path.startswith("/") and len(path) > 1 and "?" not in path:
+        from headbox.storage.sqlite_store import SQLiteStore
+
+        return SQLiteStore(Path(unquote(path[1:])), finished_lifetime)
+    raise ConfigError(f"{_without_password(url)!r} is no database that Headbox knows; use sqlite:///headbox.db")
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(?<=:)[^:/@]+(?=@)", "***", url)
