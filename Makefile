@@ -74,6 +74,8 @@ $(DEV): $(VENV) requirements/dev.txt requirements/run.txt pyproject.toml
 # The example synchronises from these, so that the sync itself needs no network.
 $(WHEELS): $(RUN)
 	@echo "Downloading a few small wheels for the example"
-	@$(PIP) download --no-deps --only-binary :all: --dest examples/repositories/python \
-		click==8.1.7 idna==3.7 iniconfig==2.0.0 packaging==24.0 pluggy==1.5.0 six==1.16.0
+	@$(DOWNLOAD) examples/repositories/tools click==8.1.7 iniconfig==2.0.0 packaging==24.0 pluggy==1.5.0
+	@$(DOWNLOAD) examples/repositories/web h11==0.14.0 idna==3.7 itsdangerous==2.2.0 sniffio==1.3.1
 	@touch $@
+
+DOWNLOAD := $(PIP) download --no-deps --only-binary :all: --dest
