@@ -1,0 +1,101 @@
+"""Runs asynchronous tasks, many at a time on one event loop; a cancel is `asyncio.Task.cancel`."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import socket
+import time
+
+from headbox.running import Ending, Work, execute_async
+from headbox.task_queue import TaskQueue
+from headbox.worker.protocol import (
+    RECEIVE_BYTES,
+    SENTENCES,
+    CancelRun,
+    ChildReady,
+    Chunk,
+    Ended,
+    Frames,
+    Outlet,
+    Progressed,
+    Started,
+    Stop,
+    ToChild,
+    Unknown,
+)
+from headbox.worker.slot import Slot
+
+
+class AsyncChild:
+    """A child for asynchronous tasks. Each run is an asyncio task, and so has context variables of its own."""
+
+    def __init__(self, queue: TaskQueue, connection: socket.socket, slot: Slot, outlet: Outlet) -> None:
+        self._registry = queue.registry
+        self._payloads = queue.payloads
+        self._connection = connection
+        self._slot = slot
+        self._outlet = outlet
+        self._frames: Frames[ToChild] = Frames(ToChild)
+        self._runs: dict[int, asyncio.Task[None]] = {}
+        self._interrupted: set[int] = set()
+        self._stopping = False
+
+    def run(self) -> None:
+        """Runs what comes, and after Stop what is left of it. The end of the supervisor ends all at once."""
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._loop.add_reader(self._connection, self._read)
+        self._outlet.send(ChildReady(os.getpid()))
+        await self._stopped.wait()
+
+    def _read(self) -> None:
+        data = self._connection.recv(RECEIVE_BYTES)
+        if not data:
+            os._exit(0)
+        for message in self._frames.feed(data):
+            match message:
+                case Chunk(runs):
+                    self._start(runs)
+                case CancelRun(seq, reason) if seq in self._runs:
+                    self._interrupted.add(seq)
+                    self._runs[seq].cancel(SENTENCES[reason])
+                case Stop():
+                    self._stopping = True
+        self._stop_when_idle()
+
+    def _start(self, runs: list[tuple[int, Work]]) -> None:
+        """The runs themselves begin when the loop is back; one write says of all that they have started."""
+        replies: list[Started | Unknown] = []
+        for seq, work in runs:
+            if not self._slot.begin(seq):
+                continue
+            if work.callable_payload is None and self._registry.resolve(work.callable) is None:
+                replies.append(Unknown(seq))
+                continue
+            started_at = self._slot.started_at
+            replies.append(Started(seq, started_at))
+            name = f"{work.method_name} {work.id}"
+            self._runs[seq] = self._loop.create_task(self._run(seq, work, started_at), name=name)
+        self._outlet.send(*replies)
+
+    async def _run(self, seq: int, work: Work, started_at: int) -> None:
+        try:
+            ending = await execute_async(self._registry, self._payloads, work, functools.partial(self._report, seq))
+        except asyncio.CancelledError as cancellation:  # it struck what surrounds the task
+            ending = Ending("interrupted", exception=str(cancellation))
+        self._outlet.send(Ended(seq, started_at, time.monotonic_ns(), seq in self._interrupted, ending))
+        self._interrupted.discard(seq)
+        del self._runs[seq]
+        self._stop_when_idle()
+
+    def _report(self, seq: int, progress: str) -> None:
+        self._outlet.send(Progressed(seq, progress))
+
+    def _stop_when_idle(self) -> None:
+        if self._stopping and not self._runs:
+            self._stopped.set()
