@@ -13,10 +13,11 @@ import msgspec
 
 from headbox.domain.errors import PayloadRefused
 from headbox.domain.snapshot import PICKLE_MARK, PICKLE_START, pickled
+from headbox.domain.task import Task
 from headbox.storage.public import DEFAULT_REDACT, Public, shorten
 from headbox.storage.references import pickled_value
 
-__all__ = ["DEFAULT_REDACT", "MAX_PAYLOAD", "Payloads", "pickled"]
+__all__ = ["DEFAULT_REDACT", "MAX_PAYLOAD", "Payloads", "binding", "pickled"]
 
 MAX_PAYLOAD = 1024 * 1024
 MAX_REPR_RESULT = 10_000  # characters kept of a result that could not be stored
@@ -113,6 +114,12 @@ class Payloads:
             f"the signature of the stored {field} of task {task_id} does not hold, so nothing was unpickled: "
             "it was changed, or signed with a key that is not in HEADBOX_SECRET_KEYS"
         )
+
+
+def binding(task: Task) -> str:
+    """What the signatures of a task's payloads name as its id. The task of a named schedule is declared anew under the
+    id that it has, so there it is the name."""
+    return task.id if task.schedule_name is None else f"schedule {task.schedule_name}"
 
 
 def _plain(value: Any) -> bytes | None:
