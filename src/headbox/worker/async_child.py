@@ -8,8 +8,9 @@ import os
 import socket
 import time
 
-from headbox.running import Ending, Work, execute_async
+from headbox.running import Ending, UnknownCallable, Work, execute_async
 from headbox.task_queue import TaskQueue
+from headbox.worker.interruption import interrupted
 from headbox.worker.protocol import (
     RECEIVE_BYTES,
     SENTENCES,
@@ -40,6 +41,7 @@ class AsyncChild:
         self._frames: Frames[ToChild] = Frames(ToChild)
         self._runs: dict[int, asyncio.Task[None]] = {}
         self._interrupted: set[int] = set()
+        self._pid = os.getpid()
         self._stopping = False
 
     def run(self) -> None:
@@ -50,7 +52,7 @@ class AsyncChild:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._loop.add_reader(self._connection, self._read)
-        self._outlet.send(ChildReady(os.getpid()))
+        self._outlet.send(ChildReady(self._pid))
         await self._stopped.wait()
 
     def _read(self) -> None:
@@ -70,12 +72,9 @@ class AsyncChild:
 
     def _start(self, runs: list[tuple[int, Work]]) -> None:
         """The runs themselves begin when the loop is back; one write says of all that they have started."""
-        replies: list[Started | Unknown] = []
+        replies: list[Started] = []
         for seq, work in runs:
             if not self._slot.begin(seq):
-                continue
-            if work.callable_payload is None and self._registry.resolve(work.callable) is None:
-                replies.append(Unknown(seq))
                 continue
             started_at = self._slot.started_at
             replies.append(Started(seq, started_at))
@@ -84,14 +83,25 @@ class AsyncChild:
         self._outlet.send(*replies)
 
     async def _run(self, seq: int, work: Work, started_at: int) -> None:
-        try:
-            ending = await execute_async(self._registry, self._payloads, work, functools.partial(self._report, seq))
-        except asyncio.CancelledError as cancellation:  # it struck what surrounds the task
-            ending = Ending("interrupted", exception=str(cancellation))
-        self._outlet.send(Ended(seq, started_at, time.monotonic_ns(), seq in self._interrupted, ending))
+        ending = await self._execute(seq, work)
+        if ending is None:
+            self._outlet.send(Unknown(seq))
+        else:
+            self._outlet.send(Ended(seq, started_at, time.monotonic_ns(), seq in self._interrupted, ending))
         self._interrupted.discard(seq)
         del self._runs[seq]
         self._stop_when_idle()
+
+    async def _execute(self, seq: int, work: Work) -> Ending | None:
+        try:
+            return await execute_async(self._registry, self._payloads, work, functools.partial(self._report, seq))
+        except asyncio.CancelledError as cancellation:
+            return interrupted(cancellation)
+        except UnknownCallable:
+            return None
+        finally:
+            if os.getpid() != self._pid:  # the task forked, and this is the fork: it is no second runner
+                os._exit(0)
 
     def _report(self, seq: int, progress: str) -> None:
         self._outlet.send(Progressed(seq, progress))

@@ -43,7 +43,7 @@ def _sockets() -> list[tuple[str, int]]:
 
 def _describe(descriptor: int) -> str:
     with socket.socket(fileno=os.dup(descriptor)) as copy:
-        family = copy.family.name if isinstance(copy.family, socket.AddressFamily) else str(copy.family)
+        family = getattr(copy.family, "name", copy.family)  # a number where Python has no name for it
         for direction, ask in (("to", copy.getpeername), ("at", copy.getsockname)):
             try:
                 address = ask()

@@ -156,7 +156,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=5):
 
 
 class Unknown(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=6):
-    """The run was not executed: the application has no such callable."""
+    """Instead of Ended: the run was not executed, for the application has no such callable."""
 
     seq: int
 

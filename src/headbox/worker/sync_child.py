@@ -11,8 +11,9 @@ import time
 from types import FrameType
 
 from headbox.domain.errors import Interrupted
-from headbox.running import Ending, Work, execute
+from headbox.running import Ending, UnknownCallable, Work, execute
 from headbox.task_queue import TaskQueue
+from headbox.worker.interruption import interrupted
 from headbox.worker.protocol import (
     RECEIVE_BYTES,
     SENTENCES,
@@ -70,22 +71,24 @@ class SyncChild:
     def _start(self, seq: int, work: Work) -> None:
         if not self._slot.begin(seq):
             return
-        if work.callable_payload is None and self._registry.resolve(work.callable) is None:
+        ending = self._execute(seq, work)
+        if ending is None:
             self._outlet.send(Unknown(seq))
         else:
-            ending = self._execute(seq, work)
-            ended_at = time.monotonic_ns()
-            self._outlet.send(Ended(seq, self._slot.started_at, ended_at, self._interrupted, ending))
-        # Only now: what a child dies in before its end is reported is lost with it.
+            now = time.monotonic_ns()
+            self._outlet.send(Ended(seq, self._slot.started_at, now, self._interrupted, ending))
+        # Only now: if the child dies before the end is reported, the run is lost with it.
         self._slot.end(seq)
 
-    def _execute(self, seq: int, work: Work) -> Ending:
+    def _execute(self, seq: int, work: Work) -> Ending | None:
         self._deferred = False
         self._in_task = True
         try:
             return execute(self._registry, self._payloads, work, functools.partial(self._report, seq))
-        except Interrupted as interruption:  # it struck what surrounds the task
-            return Ending("interrupted", exception=str(interruption))
+        except Interrupted as interruption:
+            return interrupted(interruption)
+        except UnknownCallable:
+            return None
         finally:
             self._in_task = False
             if os.getpid() != self._pid:  # the task forked, and this is the fork: it is no second runner

@@ -1,0 +1,82 @@
+"""A child as the dispatcher sees it: the runs that it was given, what is being interrupted, and whether it may get more."""
+
+from __future__ import annotations
+
+import signal
+
+import msgspec
+
+from headbox.domain.task import Task
+from headbox.worker.child_link import ChildLink
+from headbox.worker.protocol import Reason
+
+
+class Interruption(msgspec.Struct):
+    """A run that was told to end. Times are nanoseconds of CLOCK_MONOTONIC."""
+
+    reason: Reason
+    since: int
+    repeat_at: int
+
+
+class Child:
+    """One living child and its runs, by sequence number."""
+
+    def __init__(self, link: ChildLink) -> None:
+        self.link = link
+        self.runs: dict[int, Task] = {}
+        self.started: dict[int, int] = {}  # of an async child: when each run started
+        self.recorded: set[int] = set()  # runs whose start was noted
+        self.interruptions: dict[int, Interruption] = {}
+        self.ended = 0  # runs so far
+        self.weight = 0  # the heaviest of a sync child's runs, which it works off one by one; the sum of an async one's
+        self.solitary = False  # has a run that must not share it
+        self.retiring = False  # gets no more
+        self.killed = False
+        self.pending = 0  # runs that are placed here and not sent yet
+
+    @property
+    def is_sync(self) -> bool:
+        """Whether it runs one task after another."""
+        return self.link.kind == "sync"
+
+    @property
+    def may_get_runs(self) -> bool:
+        """Whether runs may be handed to it."""
+        return self.link.ready and not (self.retiring or self.killed or self.solitary or self.interruptions)
+
+    def add(self, seq: int, task: Task) -> None:
+        """The run was handed to it."""
+        self.runs[seq] = task
+        self.weight = max(self.weight, task.weight) if self.is_sync else self.weight + task.weight
+
+    def drop(self, seq: int) -> Task | None:
+        """The run is no longer its; None if it was not."""
+        task = self.runs.pop(seq, None)
+        if task is None:
+            return None
+        self.started.pop(seq, None)
+        self.recorded.discard(seq)
+        self.interruptions.pop(seq, None)
+        if not self.runs:
+            self.weight, self.solitary = 0, False
+        elif not self.is_sync:
+            self.weight -= task.weight
+        return task
+
+    def in_progress(self) -> list[tuple[int, int]]:
+        """(sequence number, start) of the runs that have started and not been reported ended."""
+        if not self.is_sync:
+            return list(self.started.items())
+        run = self.link.slot.in_progress() if self.runs else None
+        return [(run.seq, run.started_at)] if run is not None and run.seq in self.runs else []
+
+
+def death(status: int) -> str:
+    """How a process ended, in words: from its exit code, or minus the signal."""
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"

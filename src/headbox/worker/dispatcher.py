@@ -1,0 +1,288 @@
+"""Which run goes to which child, what is taken back, interrupted or given up. Knows no store and no clock: it is told
+the time (nanoseconds of CLOCK_MONOTONIC) and says what it wants to claim."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from math import ceil
+
+import msgspec
+
+from headbox.domain.task import Span, Task
+from headbox.running import Work
+from headbox.worker.children import Child, Interruption
+from headbox.worker.pace import AHEAD, Pace
+from headbox.worker.protocol import Reason
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+CHUNK = 64  # runs in one message
+SHELF_LIFE = 100 * MILLISECOND  # how long a claimed run may lie about before another worker may have it
+PATIENCE = 5 * SECOND  # after which a task that was passed over reserves the worker
+REPEAT = 1 * SECOND  # between two signals to a run that does not end
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What the worker could start now, beside what it has."""
+
+    runs: int
+    async_runs: int
+    max_weight: int | None  # None: any
+
+
+class Shelved(msgspec.Struct):
+    """A claimed run that no child has yet."""
+
+    task: Task
+    since: int
+
+
+class Dispatcher:
+    """The children and the runs in hand."""
+
+    def __init__(self, concurrency: int, async_concurrency: int, cancel_grace: Span) -> None:
+        self.concurrency = concurrency
+        self.async_concurrency = async_concurrency
+        self.cancel_grace = cancel_grace * 1000
+        self.children: dict[int, Child] = {}
+        self.async_names: Collection[str] = frozenset()
+        self.pace = Pace()
+        self._shelf: deque[Shelved] = deque()
+        self._passed: tuple[str, int, int] | None = None  # id, weight, since
+
+    # what it has
+
+    @property
+    def weight(self) -> int:
+        """Of the runs in progress."""
+        return sum(child.weight for child in self.children.values())
+
+    @property
+    def runs_in_hand(self) -> int:
+        """Runs that are claimed and have not ended."""
+        return len(self._shelf) + sum(len(child.runs) for child in self.children.values())
+
+    def in_hand(self) -> Iterator[Task]:
+        """The tasks of those runs."""
+        yield from (shelved.task for shelved in self._shelf)
+        for child in self.children.values():
+            yield from child.runs.values()
+
+    def is_async(self, task: Task) -> bool:
+        """Whether the task runs on an event loop."""
+        return task.callable in self.async_names
+
+    # what it wants
+
+    def room(self, now: int) -> Room:
+        """How much to claim."""
+        weight = self.weight
+        reserved = self._reserved(now)
+        if reserved and not self._fits(reserved, weight):
+            return Room(0, 0, 0)
+        children = [child for child in self.children.values() if child.is_sync and child.may_get_runs]
+        ahead = self.pace.ahead
+        waiting = sum(1 for shelved in self._shelf if not self.is_async(shelved.task))
+        room = sum(ahead - len(child.runs) for child in children if len(child.runs) <= ahead // 2) - waiting
+        idle = any(not child.runs for child in children)
+        heaviest = max((child.weight for child in children if child.runs), default=0)
+        max_weight = None if weight == 0 else max(self.concurrency - weight if idle else 0, heaviest)
+        return Room(max(room, 0), self._async_room() if self.async_names else 0, max_weight)
+
+    def _async_room(self) -> int:
+        running = sum(len(child.runs) for child in self.children.values() if not child.is_sync)
+        waiting = sum(1 for shelved in self._shelf if self.is_async(shelved.task))
+        return max(0, self.async_concurrency - running - waiting)
+
+    def note_passed_over(self, id: str | None, weight: int, now: int) -> None:
+        """A claim passed over this task as too heavy; None: no task."""
+        if id is None:
+            self._passed = None
+        elif self._passed is None or self._passed[0] != id:
+            self._passed = (id, weight, now)
+
+    def _reserved(self, now: int) -> int:
+        """The weight for which the worker is reserved; 0 if it is not."""
+        if self._passed is not None and now - self._passed[2] >= PATIENCE:
+            return self._passed[1]
+        return 0
+
+    def _fits(self, weight: int, in_progress: int) -> bool:
+        """Whether a run of this weight may start beside others. One heavier than the worker can bear runs alone."""
+        return weight == 0 or in_progress + weight <= self.concurrency or in_progress == 0
+
+    # handing out
+
+    def shelve(self, tasks: Collection[Task], now: int, *, first: bool = False) -> None:
+        """Takes runs that are claimed: behind those it has, or before them."""
+        shelved = [Shelved(task, now) for task in tasks]
+        if first:
+            self._shelf.extendleft(reversed(shelved))
+        else:
+            self._shelf.extend(shelved)
+
+    def hand_out(self) -> None:
+        """Gives runs to children, as far as they have room."""
+        if not self._shelf:
+            return
+        chunks: dict[int, list[Task]] = {}
+        left: deque[Shelved] = deque()
+        rooms = self._rooms()
+        for shelved in self._shelf:
+            child = self._choose(shelved.task, rooms)
+            if child is None:
+                left.append(shelved)
+            else:
+                chunks.setdefault(child.link.number, []).append(shelved.task)
+        self._shelf = left
+        for number, tasks in chunks.items():
+            for at in range(0, len(tasks), CHUNK):
+                self._hand(self.children[number], tasks[at : at + CHUNK])
+
+    def _rooms(self) -> dict[Child, int]:
+        """How many runs each sync child may get, the emptiest first. An even share: ten short runs go to two children."""
+        children = [child for child in self.children.values() if child.is_sync and child.may_get_runs]
+        children.sort(key=lambda child: len(child.runs))
+        share = ceil(len(self._shelf) / max(1, len(children)))
+        ahead = self.pace.ahead
+        return {child: min(share, ahead - len(child.runs)) for child in children if len(child.runs) < ahead}
+
+    def _choose(self, task: Task, rooms: dict[Child, int]) -> Child | None:
+        if self.is_async(task):
+            return self._choose_async(task)
+        alone = task.losses > 0 or self.pace.expected(task.callable) is None
+        for child, room in rooms.items():
+            if alone and child.runs:
+                continue
+            if task.weight > child.weight and not self._fits(task.weight, self.weight - child.weight):
+                continue
+            if task.weight > child.weight and child.runs:
+                continue
+            self._place(child, task)
+            child.solitary = task.losses > 0
+            if alone or room <= 1:
+                del rooms[child]
+            else:
+                rooms[child] = room - 1
+            return child
+        return None
+
+    def _choose_async(self, task: Task) -> Child | None:
+        if not self._fits(task.weight, self.weight):
+            return None
+        for child in self.children.values():
+            if not child.is_sync and child.may_get_runs and not (task.losses and child.runs):
+                self._place(child, task)
+                child.solitary = task.losses > 0
+                return child
+        return None
+
+    def _place(self, child: Child, task: Task) -> None:
+        child.add(child.link.last_seq + 1 + child.pending, task)
+        child.pending += 1
+
+    def _hand(self, child: Child, tasks: list[Task]) -> None:
+        child.link.hand([work(task) for task in tasks])
+        child.pending -= len(tasks)
+
+    # taking back
+
+    def take_back(self, now: int) -> None:
+        """Puts runs that a child has not started in time, behind a long one, back on the shelf."""
+        for child in self.children.values():
+            if child.is_sync and len(child.runs) > 1:
+                for _seq, started_at in child.in_progress():
+                    if now - started_at > AHEAD:
+                        self._take_back_from(child, now)
+
+    def take_back_all(self, now: int) -> None:
+        """Puts every run that has not started back on the shelf."""
+        for child in self.children.values():
+            if child.is_sync and child.runs:
+                self._take_back_from(child, now)
+
+    def _take_back_from(self, child: Child, now: int) -> None:
+        last_started = child.link.take_back()
+        unstarted = [seq for seq in child.runs if seq > last_started]
+        self.shelve([task for seq in unstarted if (task := child.drop(seq))], now, first=True)
+
+    def clear_shelf(self, now: int | None = None) -> list[Task]:
+        """Runs that have lain about too long (None: all): they are to be released."""
+        if now is None:
+            stale = list(self._shelf)
+            self._shelf.clear()
+        else:
+            stale = [shelved for shelved in self._shelf if now - shelved.since > SHELF_LIFE]
+            if stale:
+                self._shelf = deque(shelved for shelved in self._shelf if now - shelved.since <= SHELF_LIFE)
+        return [shelved.task for shelved in stale]
+
+    # interrupting
+
+    def interrupt(self, child: Child, seq: int, reason: Reason, now: int) -> None:
+        """Tells a run to end; again each second, and with SIGKILL after the grace (see `overdue`)."""
+        if seq in child.runs and seq not in child.interruptions:
+            child.interruptions[seq] = Interruption(reason, now, now + REPEAT)
+            child.link.interrupt(seq, reason)
+
+    def expire(self, now: int) -> None:
+        """Interrupts the runs that have lasted longer than their timeout."""
+        for child in self.children.values():
+            for seq, started_at in child.in_progress():
+                timeout = child.runs[seq].timeout
+                if timeout is not None and now >= started_at + timeout * 1000:
+                    self.interrupt(child, seq, Reason.TIMEOUT, now)
+
+    def overdue(self, now: int) -> list[Child]:
+        """Repeats interrupts that had no effect; returns the children that have to be killed for it."""
+        doomed = []
+        for child in self.children.values():
+            for seq, interruption in child.interruptions.items():
+                if now >= interruption.since + self.cancel_grace and not child.killed:
+                    doomed.append(child)
+                    break
+                if now >= interruption.repeat_at:
+                    interruption.repeat_at = now + REPEAT
+                    child.link.interrupt(seq, interruption.reason)
+        return doomed
+
+    # time
+
+    def next_time(self) -> int | None:
+        """When something will be due here."""
+        times: list[int] = []
+        for child in self.children.values():
+            for interruption in child.interruptions.values():
+                times += (interruption.repeat_at, interruption.since + self.cancel_grace)
+            for seq, started_at in child.in_progress():
+                task = child.runs[seq]
+                if seq not in child.recorded:
+                    times.append(started_at + AHEAD)
+                if task.timeout is not None and seq not in child.interruptions:
+                    times.append(started_at + task.timeout * 1000)
+                if child.is_sync and len(child.runs) > 1:
+                    times.append(started_at + AHEAD)
+        if self._shelf:
+            times.append(min(shelved.since for shelved in self._shelf) + SHELF_LIFE)
+        if self._passed is not None:
+            times.append(self._passed[2] + PATIENCE)
+        return min(times, default=None)
+
+
+def work(task: Task) -> Work:
+    """What a child needs to know of a task."""
+    return Work(
+        task.id,
+        task.run,
+        task.callable,
+        task.callable_payload,
+        task.args,
+        task.kwargs,
+        task.progress_arg,
+        task.progress_callback,
+        task.method_name,
+        task.class_name,
+        task.job_id,
+        task.owner,
+    )

@@ -1,0 +1,32 @@
+"""How long runs take, measured per callable: it says how many runs may travel to a child ahead of their start."""
+
+from __future__ import annotations
+
+AHEAD = 50_000_000  # ns: a run that is handed out is expected to start within this
+MOST_AHEAD = 512
+_WEIGHT = 0.1  # of the newest measurement in a mean
+
+
+class Pace:
+    """Moving means of run times, in nanoseconds."""
+
+    def __init__(self) -> None:
+        self._means: dict[str, float] = {}
+        self._mean: float | None = None
+
+    def note(self, callable: str, nanoseconds: int) -> None:
+        """A run of `callable` took so long."""
+        mean = self._means.get(callable)
+        self._means[callable] = nanoseconds if mean is None else mean + _WEIGHT * (nanoseconds - mean)
+        self._mean = nanoseconds if self._mean is None else self._mean + _WEIGHT * (nanoseconds - self._mean)
+
+    def expected(self, callable: str) -> float | None:
+        """How long a run of `callable` is expected to take; None if none was measured yet."""
+        return self._means.get(callable)
+
+    @property
+    def ahead(self) -> int:
+        """How many runs of the present mix a child can be given ahead."""
+        if self._mean is None:
+            return 1
+        return max(1, min(MOST_AHEAD, int(AHEAD / (self._mean + 1))))
