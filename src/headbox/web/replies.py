@@ -1,0 +1,124 @@
+"""What goes back to the client. Long lists are spooled: one consistent reading is written to a temporary file, then
+sent, so that neither memory nor an open transaction grows with the list or with a slow reader."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, Final, TypeVar
+
+import msgspec
+from starlette.types import Send
+
+from headbox.web.problems import CONTENT_TYPE, Problem
+from headbox.web.representations import encode
+
+JSON: Final = b"application/json"
+BATCH: Final = 256  # rows encoded at a time
+IN_MEMORY: Final = 1024 * 1024
+CHUNK: Final = 256 * 1024
+
+# On every answer: it is for this caller, now, and is what its content type says.
+BASE_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+Header = tuple[bytes, bytes]
+Row = TypeVar("Row")
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer that fits in memory."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: tuple[Header, ...] = ()
+
+
+class SpooledReply(msgspec.Struct, frozen=True):
+    """A 200 whose JSON body waits in a file, which is closed once it has been sent."""
+
+    file: IO[bytes]
+    size: int
+    headers: tuple[Header, ...] = ()
+
+
+def json_reply(status: int, value: Any, *headers: Header) -> Reply:
+    """An answer in JSON."""
+    return Reply(status, encode(value), JSON, headers)
+
+
+def problem_reply(problem: Problem) -> Reply:
+    """A problem as an answer."""
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in problem.headers)
+    return Reply(problem.status, problem.document(), CONTENT_TYPE, headers)
+
+
+def spool(rows: Iterable[Row], encode_batch: Any) -> tuple[IO[bytes], int]:
+    """A file with the JSON array of `rows`, and their number; `encode_batch` gives members without brackets.
+
+    Blocks, and holds a reading of the database open while it does: for a thread.
+    """
+    file: IO[bytes] = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed when sent
+    try:
+        count = 0
+        file.write(b"[")
+        for batch in _batches(rows):
+            file.write((b"," if count else b"") + encode_batch(batch))
+            count += len(batch)
+        file.write(b"]")
+    except BaseException:
+        file.close()
+        raise
+    return file, count
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    rest = iter(rows)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def spooled_reply(file: IO[bytes], *headers: Header) -> SpooledReply:
+    """The file as an answer."""
+    size = file.tell()
+    file.seek(0)
+    return SpooledReply(file, size, headers)
+
+
+async def send_reply(send: Send, reply: Reply | SpooledReply, *, head: bool) -> None:
+    """Sends it; to HEAD, all but the body."""
+    if isinstance(reply, SpooledReply):
+        await _send_spooled(send, reply, head=head)
+        return
+    await send(_start(reply.status, reply.content_type, len(reply.body), reply.headers))
+    await send({"type": "http.response.body", "body": b"" if head else reply.body})
+
+
+async def _send_spooled(send: Send, reply: SpooledReply, *, head: bool) -> None:
+    with reply.file as file:
+        await send(_start(200, JSON, reply.size, reply.headers))
+        left = 0 if head else reply.size
+        while left > CHUNK:
+            chunk = await asyncio.to_thread(file.read, CHUNK)
+            left -= len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": file.read(left)})
+
+
+def _start(status: int, content_type: bytes, size: int, headers: tuple[Header, ...]) -> dict[str, Any]:
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [
+            (b"content-type", content_type),
+            (b"content-length", str(size).encode()),
+            *BASE_HEADERS,
+            *headers,
+        ],
+    }

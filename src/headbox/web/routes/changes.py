@@ -1,0 +1,218 @@
+"""The calls that enqueue tasks and change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from headbox.domain.errors import InvalidSchedule
+from headbox.domain.iso8601 import parse_duration
+from headbox.domain.schedulers import ImmediateScheduler, Scheduler, parse_schedule
+from headbox.domain.task import Instant, Span, Task
+from headbox.storage import records
+from headbox.storage.records import Filter
+from headbox.storage.store import Store
+from headbox.web.bodies import NewSchedule, NewTask, invalid, read_body, read_nothing, wrong
+from headbox.web.filters import FIELDS_PARAMETER, FILTERS, filters_anything, parse_fields, parse_filter
+from headbox.web.operations import Operation
+from headbox.web.permissions import Permission
+from headbox.web.problems import Problem, too_deep
+from headbox.web.replies import Reply, json_reply
+from headbox.web.request import Request
+from headbox.web.routes.tasks import visible_task
+
+Change = Callable[[Store, str, Instant], Task]
+
+
+async def changeable_task(request: Request) -> Task:
+    """The task that the path names; 404 if the caller may not see it, 403 if it may see but not change it."""
+    task = await visible_task(request)
+    if not request.principal.may_change(task):
+        raise Problem(403, "only its owner, or a user with the permission UPDATE, may change this task")
+    return task
+
+
+def changing(verb: str) -> Callable[[Request], Any]:
+    """The handler of a call that is one verb of the store on one task, and has no body."""
+
+    async def change(request: Request) -> Reply:
+        show = parse_fields(request.query)
+        task = await changeable_task(request)
+        read_nothing(await request.body())
+        changed = await request.call(getattr(request.store, verb), task.id, request.now)
+        return json_reply(202, show(changed))
+
+    return change
+
+
+async def reschedule(request: Request) -> Reply:
+    """`PUT /tasks/<id>/schedule/`."""
+    show = parse_fields(request.query)
+    task = await changeable_task(request)
+    body = read_body(await request.body(), NewSchedule)
+    errors: list[dict[str, str]] = []
+    scheduler = _schedule(body.schedule, errors)
+    if errors:
+        raise invalid(errors)
+    changed = await request.call(request.store.reschedule, task.id, scheduler, request.now)
+    return json_reply(202, show(changed))
+
+
+async def cancel_found(request: Request) -> Reply:
+    """`POST /tasks/cancel/?…`."""
+    show = parse_fields(request.query)
+    if not filters_anything(request.query):
+        raise Problem(400, "give at least one filter; state=current cancels all that is not complete")
+    filter = _cancelable(request, parse_filter(request.query, request.principal))
+    read_nothing(await request.body())
+    canceled = await request.call(request.store.cancel_found, filter, request.now)
+    return json_reply(202, [show(task) for task in canceled])
+
+
+def _cancelable(request: Request, filter: Filter) -> Filter:
+    """Without UPDATE one may cancel one's own tasks, and has to say that one means those."""
+    me = request.principal
+    if not me.may(Permission.UPDATE) and filter.owners != (me.name,) and filter.visible_to is None:
+        raise Problem(
+            403, f"this takes the permission UPDATE; owner={me.name} selects the tasks that are yours to cancel"
+        )
+    return filter
+
+
+async def enqueue(request: Request) -> Reply:
+    """`POST /tasks/`."""
+    show = parse_fields(request.query)
+    body = read_body(await request.body(), NewTask)
+    errors: list[dict[str, str]] = []
+    options = _options(body, errors)
+    if errors:
+        raise invalid(errors)
+    published = await request.call(request.store.callables)
+    callable = find_callable(published, body.method_name)
+    try:
+        task = await request.call(
+            request.service.queue.enqueue_published,
+            callable,
+            body.args,
+            body.kwargs,
+            owner=request.principal.name,
+            **options,
+        )
+    except RecursionError:
+        raise too_deep() from None
+    return json_reply(202, show(task), (b"location", request.link(f"/tasks/{task.id}/").encode()))
+
+
+def find_callable(published: Sequence[records.Callable], name: str) -> records.Callable:
+    """What workers have published under a name: the full name, an alias, or a short name where it is unambiguous."""
+    exact = [callable for callable in published if name == callable.name or name in callable.aliases]
+    found = exact or [callable for callable in published if name == callable.short_name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(callable.name for callable in found)
+        detail = f"{name!r} is ambiguous; give one of {names}"
+    else:
+        detail = f"no worker has published {name!r}; GET /callables/ lists what they have"
+    raise invalid([wrong("method_name", detail)])
+
+
+def _options(body: NewTask, errors: list[dict[str, str]]) -> dict[str, Any]:
+    return {
+        "schedule": ImmediateScheduler() if body.schedule is None else _schedule(body.schedule, errors),
+        "timeout": _duration("timeout", body.timeout, errors),
+        "attempts": body.attempts,
+        "failure_threshold": body.failure_threshold,
+        "schedule_threshold": _duration("schedule_threshold", body.schedule_threshold, errors),
+        "weight": body.weight,
+        "priority": body.priority,
+        "queue": body.queue,
+        "unique": body.unique,
+        "job_id": body.job_id,
+    }
+
+
+def _schedule(text: str, errors: list[dict[str, str]]) -> Scheduler:
+    try:
+        return parse_schedule(text)
+    except InvalidSchedule as error:
+        errors.append(wrong("schedule", str(error)))
+        return ImmediateScheduler()
+
+
+def _duration(name: str, text: str | None, errors: list[dict[str, str]]) -> Span | None:
+    try:
+        return None if text is None else parse_duration(text)
+    except InvalidSchedule as error:
+        errors.append(wrong(name, str(error)))
+        return None
+
+
+def _change(verb: str, method: str, path: str, summary: str, problems: tuple[int, ...] = (404, 409)) -> Operation:
+    return Operation(
+        method=method,
+        path=path,
+        need=Permission.UPDATE,
+        owner_too=True,
+        summary=summary,
+        handler=changing(verb),
+        parameters=(FIELDS_PARAMETER,),
+        status=202,
+        answer="Task",
+        problems=problems,
+    )
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/tasks/",
+        need=Permission.CREATE,
+        summary="Enqueue a task; the caller owns it",
+        handler=enqueue,
+        parameters=(FIELDS_PARAMETER,),
+        body=NewTask,
+        status=202,
+        answer="Task",
+        problems=(409,),
+    ),
+    Operation(
+        method="POST",
+        path="/tasks/cancel/",
+        need=Permission.UPDATE,
+        owner_too=True,
+        summary="Cancel all tasks that the filters select",
+        handler=cancel_found,
+        parameters=(*FILTERS, FIELDS_PARAMETER),
+        status=202,
+        answer="[Task]",
+    ),
+    _change("cancel", "POST", "/tasks/{id}/cancel/", "Cancel a task's current occurrence"),
+    _change("suspend", "POST", "/tasks/{id}/suspend/", "Suspend a task"),
+    _change("resume", "POST", "/tasks/{id}/resume/", "Let a suspended task wait again"),
+    _change("reset", "POST", "/tasks/{id}/reset/", "Run a complete task once more"),
+    Operation(
+        method="PUT",
+        path="/tasks/{id}/schedule/",
+        need=Permission.UPDATE,
+        owner_too=True,
+        summary="Put a task on another schedule",
+        handler=reschedule,
+        parameters=(FIELDS_PARAMETER,),
+        body=NewSchedule,
+        status=202,
+        answer="Task",
+        problems=(404, 409),
+    ),
+    Operation(
+        method="DELETE",
+        path="/tasks/{id}/",
+        need="super user",
+        summary="Remove a task; a run in progress is its last",
+        handler=changing("remove"),
+        parameters=(FIELDS_PARAMETER,),
+        status=202,
+        answer="Task",
+        problems=(404, 409),
+    ),
+)

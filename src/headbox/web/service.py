@@ -1,0 +1,61 @@
+"""What all calls share: the queue, the threads that talk to its store, who is asking, who waits, what is audited."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from headbox.config import Settings
+from headbox.domain.errors import StorageError
+from headbox.storage.records import Event
+from headbox.task_queue import TaskQueue
+from headbox.web.auth import Authenticator
+from headbox.web.origin import Hosts
+from headbox.web.request import Request
+from headbox.web.waiting import Waiting
+
+THREADS: Final = 16
+SPOOLS: Final = 4  # long lists that are read at a time
+DETAIL: Final = 500  # characters of an audited event's detail
+
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """The shared parts. Nothing is opened before first use."""
+
+    def __init__(self, queue: TaskQueue, settings: Settings) -> None:
+        self.queue = queue
+        self.settings = settings
+        self.threads = ThreadPoolExecutor(THREADS, "headbox-api")
+        self.spools = asyncio.Semaphore(SPOOLS)
+        self.hosts = Hosts((settings.host, *settings.allowed_hosts))
+        self.authenticator = Authenticator()
+        self.waiting = Waiting(lambda: queue.store.watch())
+
+    async def audit(self, request: Request, status: int, detail: str | None) -> None:
+        """Records the call before it is answered. What cannot be recorded is logged."""
+        principal = getattr(request, "principal", None)
+        event = Event(
+            time=request.now,
+            user=principal.name if principal else None,
+            address=request.address,
+            method=request.scope["method"],
+            path=request.scope["path"][:DETAIL],
+            status=status,
+            detail=detail[:DETAIL] if detail else None,
+        )
+        try:
+            if status == 503:
+                raise StorageError("the database was away during the call itself")
+            await request.call(request.store.record, event)
+        except StorageError as error:
+            _log.error("an event could not be recorded (%s): %s", error, event)
+
+    def close(self) -> None:
+        """Ends the threads and lets all who wait go."""
+        self.waiting.stop()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.authenticator.passwords.close()

@@ -1,0 +1,135 @@
+"""How calls wait for a task: one watch of the database, read by the event loop, wakes all who wait. Nothing polls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from headbox.domain.errors import StorageError
+from headbox.storage.store import Watch
+from headbox.web.problems import Problem
+
+PER_USER: Final = 100  # calls of one user that may wait at a time
+LOOK_AGAIN: Final = 0.001  # seconds between looks after the log was written: a commit is visible a moment later
+LOOK_FOR: Final = 0.020
+REST: Final = 0.010  # between wake-ups, so that many who wait cannot take the loop for themselves
+SAFETY_NET: Final = 1.0  # a look this often even when no event came
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Waiting:
+    """Calls that wait until something in the database is as they want it."""
+
+    def __init__(self, open_watch: Callable[[], Watch]) -> None:
+        self._open_watch = open_watch
+        self._by_user: Counter[str] = Counter()
+        self._watch: _Watcher | None = None
+        self._stopped = False
+
+    async def until(self, user: str, look: Callable[[], Awaitable[T | None]], seconds: float) -> T | None:
+        """What `look` gives once it is not None, or None after so many seconds; 429 where the user waits too often."""
+        with self._counted(user), self._watching() as watcher:
+            end = watcher.loop.time() + seconds
+            while True:
+                changed = watcher.changed  # before looking, so that no change falls between the two
+                found = await look()
+                left = end - watcher.loop.time()
+                if found is not None or left <= 0 or self._stopped:
+                    return found
+                try:
+                    await asyncio.wait_for(changed.wait(), left)
+                except TimeoutError:
+                    return await look()
+
+    def stop(self) -> None:
+        """Lets all who wait answer at once with what there is: the server is about to stop."""
+        self._stopped = True
+        if self._watch is not None:
+            self._watch.wake()
+
+    @contextmanager
+    def _counted(self, user: str) -> Iterator[None]:
+        if self._by_user[user] >= PER_USER:
+            raise Problem(
+                429, f"this user has {PER_USER} calls waiting already; end some first", headers=[("Retry-After", "1")]
+            )
+        self._by_user[user] += 1
+        try:
+            yield
+        finally:
+            self._by_user[user] -= 1
+            if not self._by_user[user]:
+                del self._by_user[user]
+
+    @contextmanager
+    def _watching(self) -> Iterator[_Watcher]:
+        """The one watcher; it lives for as long as somebody waits."""
+        if self._watch is None:
+            self._watch = _Watcher(self._open_watch())
+        watcher = self._watch
+        watcher.users += 1
+        try:
+            yield watcher
+        finally:
+            watcher.users -= 1
+            if not watcher.users:
+                watcher.close()
+                self._watch = None
+
+
+class _Watcher:
+    """A watch in the event loop. `changed` is set, and replaced by a new event, at each change."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.changed = asyncio.Event()
+        self.users = 0
+        self._watch = watch
+        self._look_until = 0.0
+        self._rests_until = 0.0
+        self._is_to_wake = False
+        self._next_look: asyncio.TimerHandle | None = None
+        self.loop.add_reader(watch.fileno(), self._notice)
+        self._look_in(SAFETY_NET)
+
+    def wake(self) -> None:
+        """Wakes all who wait for a change."""
+        self._rests_until = self.loop.time() + REST
+        self._is_to_wake = False
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def close(self) -> None:
+        """Ends the watch."""
+        self.loop.remove_reader(self._watch.fileno())
+        if self._next_look is not None:
+            self._next_look.cancel()
+        self._watch.close()
+
+    def _notice(self) -> None:
+        """The log was written."""
+        self._look_until = self.loop.time() + LOOK_FOR
+        self._look()
+
+    def _look(self) -> None:
+        try:
+            is_changed = self._watch.changed()
+        except StorageError as error:
+            _log.warning("cannot look for changes: %s", error)
+            is_changed = True  # whoever waits finds out for itself
+        now = self.loop.time()
+        if is_changed and not self._is_to_wake:
+            self._is_to_wake = True
+            self.loop.call_at(self._rests_until, self.wake)  # at once, unless it rests
+        self._look_in(LOOK_AGAIN if now < self._look_until else SAFETY_NET)
+
+    def _look_in(self, seconds: float) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+        self._next_look = self.loop.call_later(seconds, self._look)
