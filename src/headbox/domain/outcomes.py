@@ -6,6 +6,7 @@ from zlib import crc32
 
 import msgspec
 
+from headbox.domain.iso8601 import MAX_SPAN
 from headbox.domain.schedulers import parse_schedule
 from headbox.domain.states import CANCELED, ERROR, FINISHED, RESET, SUSPENDED, TIMED_OUT, WAITING, Event, State
 from headbox.domain.task import HOUR, MAX_LOSSES, SECOND, Instant, Span, Task
@@ -109,7 +110,7 @@ def _schedule_again(task: Task, state: State, outcome: Outcome, failures: int, n
         return _next_occurrence(task, ready, failures, now)
     if state not in (ERROR, TIMED_OUT) or failures >= task.attempts or outcome.discard:
         return None
-    wait = outcome.retry_after if outcome.retry_after is not None else backoff(task, failures)
+    wait = backoff(task, failures) if outcome.retry_after is None else min(max(outcome.retry_after, 0), MAX_SPAN)
     return Again(ready, now + wait, task.scheduled_time, None)
 
 

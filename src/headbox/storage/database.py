@@ -4,6 +4,7 @@ it and know nothing of SQLite or PostgreSQL; their statements stand in `sql/`.""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from headbox.domain.task import Instant
@@ -51,12 +52,12 @@ class Database(Protocol):
         """Runs `work` on one consistent reading."""
         ...
 
-    def reading(self) -> Any:
-        """A context manager around one consistent reading, for rows that are consumed as they come."""
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """One consistent reading, for rows that are consumed as they come."""
         ...
 
-    def join(self, connection: Any) -> Transaction:
-        """The caller's own open transaction."""
+    def join(self, connection: Any) -> AbstractContextManager[Transaction]:
+        """The caller's own transaction: what is done in here is undone alone if it fails."""
         ...
 
     def is_unique_violation(self, error: Exception) -> bool: ...

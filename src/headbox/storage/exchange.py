@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from json import dumps
+from operator import attrgetter
+from typing import Any
 
 from headbox.domain.errors import Superseded
 from headbox.domain.outcomes import OUTCOME_STATES, Outcome
+from headbox.domain.states import RESET
 from headbox.domain.task import SYSTEM_QUEUE, Instant, Task
 from headbox.storage.database import Row, Transaction
+from headbox.storage.holds import hold, is_known
 from headbox.storage.lifecycle import settle
 from headbox.storage.records import ClaimRequest, Claims, Exchange, PassedOver, Release, Report, Skipped
 
@@ -20,15 +24,15 @@ _FENCE = ("id", "run", "worker", "state")
 
 def exchange(tx: Transaction, worker: str, report: Report, request: ClaimRequest | None, now: Instant) -> Exchange:
     """Writes a report and claims. Raises Superseded when a worker whose row is gone would claim."""
-    superseded, skipped = finish(tx, worker, report.outcomes, now) if report.outcomes else ([], [])
     if report.starts:
         rows = [(start.start_time, start.id, start.run, worker) for start in report.starts]
         tx.many("record_start", ("start_time", "id", "run", "worker"), rows)
     if report.progress:
         rows_ = [(progress.progress, progress.id, progress.run, worker) for progress in report.progress]
         tx.many("record_progress", ("progress", "id", "run", "worker"), rows_)
+    superseded, skipped = finish(tx, worker, report.outcomes, now) if report.outcomes else ([], [])
     for release in report.releases:
-        _release(tx, worker, release)
+        _release(tx, worker, release, now)
     return Exchange(superseded, skipped, None if request is None else claim(tx, worker, request, now))
 
 
@@ -55,57 +59,73 @@ def _finish_singly(
     for outcome in outcomes:
         row = tx.one("live_run", id=outcome.id, run=outcome.run, worker=worker)
         if row is None:
-            if tx.one("recorded_by", id=outcome.id, run=outcome.run, worker=worker) is None:
+            archived = tx.one("recorded_by", id=outcome.id, run=outcome.run, worker=worker)
+            if archived is None or (archived[0] == RESET and outcome.event != "lose"):
                 superseded.append(outcome)
         elif missed := settle(tx, Task(*row), outcome, now):
             skipped.append(missed)
     return superseded, skipped
 
 
-def _release(tx: Transaction, worker: str, release: Release) -> None:
+def _release(tx: Transaction, worker: str, release: Release, now: Instant) -> None:
+    """Gives a run back that never started, or does now what was asked of it meanwhile."""
     row = tx.one("live_run", id=release.id, run=release.run, worker=worker)
     if row is None:
         return
-    tx.change("release", id=release.id, run=release.run, worker=worker)
-    if release.hold:
-        hold(tx, f"callable:{Task(*row).callable}", release.id)
-
-
-def hold(tx: Transaction, reason: str, id: str) -> None:
-    """One more reason why the task is not to run."""
-    if tx.change("add_hold", reason=reason, task_id=id):
-        tx.change("hold", id=id)
-
-
-def unhold(tx: Transaction, reason: str) -> None:
-    """The reason is gone for every task that it held."""
-    for (id,) in tx.all("held_for", reason=reason):
-        tx.change("unhold", id=id)
-    tx.change("drop_holds", reason=reason)
+    task = Task(*row)
+    if task.cancel_asked or task.removed:
+        settle(tx, task, Outcome(task.id, task.run, "cancel", now), now)
+        return
+    if task.suspend_asked:
+        tx.change("release_suspended", id=task.id)
+    else:
+        tx.change("release", id=release.id, run=release.run, worker=worker)
+    if release.hold and not is_known(tx, task.callable):
+        hold(tx, f"callable:{task.callable}", task.id)
 
 
 def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> Claims:
     """Marks ready tasks running for the worker, the highest priority first, queues of one priority sharing alike."""
     if tx.one("worker_exists", worker=worker) is None:
         raise Superseded(f"the worker {worker} was taken for lost; it has to start afresh")
-    levels = tx.all("levels", queues=_queues(request))
+    levels = _levels(tx, request)
     max_weight = ANY_WEIGHT if request.max_weight is None else request.max_weight
-    terms = {"max_weight": max_weight, "unknown": dumps(request.unknown), "now": now}
-    tasks: list[Task] = []
-    passed_over = None
-    for queue, priority, share in _shares(levels, request.limit, now):
-        limit = min(share, request.limit - len(tasks)) if share else request.limit - len(tasks)
-        if limit > 0:
-            rows = tx.all("claim", worker=worker, queue=queue, priority=priority, limit=limit, **terms)
-            tasks += sorted((Task(*row) for row in rows), key=lambda task: (task.due_time, task.id))
-        if passed_over is None and max_weight < ANY_WEIGHT:
-            found = tx.one("passed_over", queue=queue, priority=priority, **terms)
-            passed_over = PassedOver(*found) if found else None
+    terms = {"worker": worker, "max_weight": max_weight, "now": now}
+    excluded = dumps((*request.unknown, *request.apart))
+    tasks = _claim_levels(tx, levels, request.limit, terms | {"only": None, "exclude": excluded})
+    terms["exclude"] = dumps(request.unknown)
+    if request.apart and request.apart_limit > 0:
+        tasks += _claim_levels(tx, levels, request.apart_limit, terms | {"only": dumps(request.apart)})
+    passed_over = _find_passed_over(tx, levels, terms) if max_weight < ANY_WEIGHT else None
     return Claims(tasks, _next_time(tx, levels, now), passed_over, len(tasks) >= request.limit)
 
 
-def _queues(request: ClaimRequest) -> str | None:
-    return dumps([*dict.fromkeys((*request.queues, SYSTEM_QUEUE))]) if request.queues else None
+def _levels(tx: Transaction, request: ClaimRequest) -> list[Row]:
+    """(queue, priority, earliest due time) of what the worker serves."""
+    levels = tx.all("levels", queues=dumps(request.queues) if request.queues else None)
+    return levels if request.queues else [level for level in levels if level[0] != SYSTEM_QUEUE]
+
+
+def _claim_levels(tx: Transaction, levels: list[Row], limit: int, terms: dict[str, Any]) -> list[Task]:
+    tasks: list[Task] = []
+    for queue, priority, share in _shares(levels, limit, terms["now"]):
+        left = limit - len(tasks)
+        if left > 0:
+            rows = tx.all("claim", queue=queue, priority=priority, limit=min(share or left, left), **terms)
+            tasks += sorted((Task(*row) for row in rows), key=_urgency)
+    return tasks
+
+
+_urgency = attrgetter("due_time", "id")
+
+
+def _find_passed_over(tx: Transaction, levels: list[Row], terms: dict[str, Any]) -> PassedOver | None:
+    for queue, priority, first in levels:
+        if first <= terms["now"]:
+            found = tx.one("passed_over", queue=queue, priority=priority, **terms)
+            if found is not None:
+                return PassedOver(*found)
+    return None
 
 
 def _shares(levels: list[Row], limit: int, now: Instant) -> list[tuple[str, int, int]]:
@@ -134,4 +154,4 @@ def _next_time(tx: Transaction, levels: list[Row], now: Instant) -> Instant | No
 
 def ready(tx: Transaction, request: ClaimRequest) -> Instant | None:
     """The earliest due time of all that the worker may claim."""
-    return min((first for _, _, first in tx.all("levels", queues=_queues(request))), default=None)
+    return min((first for _, _, first in _levels(tx, request)), default=None)

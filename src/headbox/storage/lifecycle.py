@@ -142,7 +142,12 @@ def reset(database: Database, tx: Transaction, id: str, now: Instant) -> Task:
         final=False,
     )
     tx.change("not_final", id=id, run=task.run, no=0)
-    enqueue(database, tx, [again])
+    try:
+        tx.change("restore_task", **asdict(again))
+    except Exception as error:
+        if database.is_unique_violation(error):
+            raise _in_the_way(tx, [again]) from None
+        raise
     return get(tx, id)
 
 

@@ -14,7 +14,7 @@ from headbox.domain.schedulers import format_instant
 from headbox.domain.states import RUNNING
 from headbox.domain.task import Instant, Task
 from headbox.storage.database import Database, Transaction
-from headbox.storage.exchange import unhold
+from headbox.storage.holds import unhold
 from headbox.storage.lifecycle import enqueue, get, remove, settle
 from headbox.storage.records import Callable, Worker
 
@@ -52,11 +52,6 @@ def callables(tx: Transaction) -> list[Callable]:
     return [msgspec.json.decode(text, type=Callable) for (text,) in tx.all("callables")]
 
 
-def is_known(tx: Transaction, name: str) -> bool:
-    """Whether a worker that has a row knows the callable."""
-    return any(name in worker.names for worker in workers(tx))
-
-
 def rescue(tx: Transaction, dead: Iterable[Worker], now: Instant) -> list[Task]:
     """Resets the tasks of dead workers and deletes their rows; the same for running tasks of workers without a row.
     Returns the lost runs as they were archived."""
@@ -87,7 +82,8 @@ def schedule(database: Database, tx: Transaction, task: Task) -> Task:
     if row is None:
         return enqueue(database, tx, [task])[0]
     present = Task(*row)
-    if present.definition == task.definition and present.declared_by == task.declared_by:
+    same = present.definition == task.definition and present.declared_by == task.declared_by
+    if same and not present.removed:
         return present
     values: dict[str, Any] = asdict(task)
     if (present.scheduler, present.schedule) == (task.scheduler, task.schedule):

@@ -61,7 +61,10 @@ class Cursor(msgspec.Struct, array_like=True, frozen=True):
     def parse(text: str) -> Cursor:
         """Reads the opaque form back; InvalidFilter."""
         try:
-            return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
+            cursor = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
+            if max(abs(cursor.finish_time or 0), abs(cursor.run)) >= 2**63:
+                raise ValueError("beyond what a database holds")
+            return cursor
         except (ValueError, msgspec.MsgspecError):
             raise InvalidFilter("cursor: not one that this server gave; follow the Link header's rel=next") from None
 

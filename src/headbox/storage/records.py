@@ -43,10 +43,12 @@ class Page(msgspec.Struct, frozen=True):
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker can take now. Tasks heavier than `max_weight` are passed over (None: any weight will do)."""
 
-    queues: tuple[str, ...]  # () = every queue
+    queues: tuple[str, ...]  # () = every queue but the housekeeping's
     limit: int
     max_weight: int | None = None
     unknown: tuple[str, ...] = ()  # callables that this worker was found to lack
+    apart: tuple[str, ...] = ()  # callables with a limit of their own (async ones run beside the others)
+    apart_limit: int = 0
 
 
 class PassedOver(msgspec.Struct, frozen=True):

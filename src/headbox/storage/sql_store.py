@@ -40,7 +40,8 @@ class SQLStore:
         if not tasks:
             return []
         if connection is not None:
-            return lifecycle.enqueue(self._database, self._database.join(connection), tasks)
+            with self._database.join(connection) as tx:
+                return lifecycle.enqueue(self._database, tx, tasks)
         return self._database.write(lambda tx: lifecycle.enqueue(self._database, tx, tasks))
 
     def cancel(self, id: str, now: Instant) -> Task:

@@ -220,11 +220,22 @@ class SQLiteDatabase:
             with self._open_lock:
                 self._readers.append(connection)
 
-    def join(self, connection: Any) -> Transaction:
+    @contextmanager
+    def join(self, connection: Any) -> Iterator[Transaction]:
         if not isinstance(connection, sqlite3.Connection):
             kind = type(connection).__name__
             raise StorageError(f"the queue's database is SQLite: connection= takes a sqlite3.Connection, not {kind}")
-        return SQLiteTransaction(connection)
+        with _sentences(self.path):
+            if not connection.in_transaction and connection.isolation_level is not None:
+                connection.execute("BEGIN")  # as the module itself would before an INSERT: the caller commits
+            connection.execute("SAVEPOINT headbox")
+            try:
+                yield SQLiteTransaction(connection)
+            except BaseException:
+                connection.execute("ROLLBACK TO headbox")
+                connection.execute("RELEASE headbox")
+                raise
+            connection.execute("RELEASE headbox")
 
     def is_unique_violation(self, error: Exception) -> bool:
         return isinstance(error, sqlite3.IntegrityError) and error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE"

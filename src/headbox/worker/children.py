@@ -1,4 +1,4 @@
-"""A child as the dispatcher sees it: the runs that it was given, what is being interrupted, and whether it may get more."""
+"""A child as the dispatcher sees it: the runs that it was given, what is being interrupted, and if it may get more."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import msgspec
 from headbox.domain.task import Task
 from headbox.worker.child_link import ChildLink
 from headbox.worker.protocol import Reason
+
+REPEAT = 1_000_000_000  # ns between two interrupts of a run that does not end
 
 
 class Interruption(msgspec.Struct):
@@ -43,7 +45,14 @@ class Child:
     @property
     def may_get_runs(self) -> bool:
         """Whether runs may be handed to it."""
-        return self.link.ready and not (self.retiring or self.killed or self.solitary or self.interruptions)
+        return self.link.ready and not (self.retiring or self.killed or self.solitary or self.is_stuck)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a run that was told to end has not, and the child may have to be killed for it."""
+        if self.is_sync:
+            return bool(self.interruptions)
+        return any(interruption.repeat_at > interruption.since + REPEAT for interruption in self.interruptions.values())
 
     def add(self, seq: int, task: Task) -> None:
         """The run was handed to it."""

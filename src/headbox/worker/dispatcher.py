@@ -11,16 +11,16 @@ import msgspec
 
 from headbox.domain.task import Span, Task
 from headbox.running import Work
-from headbox.worker.children import Child, Interruption
+from headbox.worker.children import REPEAT, Child, Interruption
 from headbox.worker.pace import AHEAD, Pace
 from headbox.worker.protocol import Reason
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 CHUNK = 64  # runs in one message
+FEW = 4  # runs of a child that are looked at one by one; behind more stand only short ones
 SHELF_LIFE = 100 * MILLISECOND  # how long a claimed run may lie about before another worker may have it
 PATIENCE = 5 * SECOND  # after which a task that was passed over reserves the worker
-REPEAT = 1 * SECOND  # between two signals to a run that does not end
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -81,12 +81,12 @@ class Dispatcher:
         reserved = self._reserved(now)
         if reserved and not self._fits(reserved, weight):
             return Room(0, 0, 0)
-        children = [child for child in self.children.values() if child.is_sync and child.may_get_runs]
-        ahead = self.pace.ahead
+        half = self.pace.ahead // 2  # less is not worth asking for
+        rooms = {child: room for child, room in self._rooms(now).items() if room >= half}
         waiting = sum(1 for shelved in self._shelf if not self.is_async(shelved.task))
-        room = sum(ahead - len(child.runs) for child in children if len(child.runs) <= ahead // 2) - waiting
-        idle = any(not child.runs for child in children)
-        heaviest = max((child.weight for child in children if child.runs), default=0)
+        room = sum(rooms.values()) - waiting
+        idle = any(not child.runs for child in rooms)
+        heaviest = max((child.weight for child in rooms if child.runs), default=0)
         max_weight = None if weight == 0 else max(self.concurrency - weight if idle else 0, heaviest)
         return Room(max(room, 0), self._async_room() if self.async_names else 0, max_weight)
 
@@ -122,13 +122,15 @@ class Dispatcher:
         else:
             self._shelf.extend(shelved)
 
-    def hand_out(self) -> None:
-        """Gives runs to children, as far as they have room."""
+    def hand_out(self, now: int) -> None:
+        """Gives runs to children, as far as they have room: an even share to each."""
         if not self._shelf:
             return
         chunks: dict[int, list[Task]] = {}
         left: deque[Shelved] = deque()
-        rooms = self._rooms()
+        rooms = self._rooms(now)
+        share = ceil(len(self._shelf) / max(1, len(rooms)))
+        rooms = {child: min(share, room) for child, room in rooms.items()}
         for shelved in self._shelf:
             child = self._choose(shelved.task, rooms)
             if child is None:
@@ -140,13 +142,22 @@ class Dispatcher:
             for at in range(0, len(tasks), CHUNK):
                 self._hand(self.children[number], tasks[at : at + CHUNK])
 
-    def _rooms(self) -> dict[Child, int]:
-        """How many runs each sync child may get, the emptiest first. An even share: ten short runs go to two children."""
+    def _rooms(self, now: int) -> dict[Child, int]:
+        """How many runs each sync child could get so that they start in time, the emptiest child first."""
         children = [child for child in self.children.values() if child.is_sync and child.may_get_runs]
         children.sort(key=lambda child: len(child.runs))
-        share = ceil(len(self._shelf) / max(1, len(children)))
         ahead = self.pace.ahead
-        return {child: min(share, ahead - len(child.runs)) for child in children if len(child.runs) < ahead}
+        return {child: ahead - len(child.runs) for child in children if self._is_quick(child, now, ahead)}
+
+    def _is_quick(self, child: Child, now: int, ahead: int) -> bool:
+        """Whether the child will have done what it has in time for more."""
+        if len(child.runs) > FEW:
+            return len(child.runs) < ahead
+        expected = 0.0
+        for task in child.runs.values():
+            expected += self.pace.expected(task.callable) or AHEAD
+        late = any(now - started_at > AHEAD for _, started_at in child.in_progress())
+        return expected < AHEAD and not late
 
     def _choose(self, task: Task, rooms: dict[Child, int]) -> Child | None:
         if self.is_async(task):
@@ -183,7 +194,7 @@ class Dispatcher:
         child.pending += 1
 
     def _hand(self, child: Child, tasks: list[Task]) -> None:
-        child.link.hand([work(task) for task in tasks])
+        child.link.hand([Work.of(task) for task in tasks])
         child.pending -= len(tasks)
 
     # taking back
@@ -194,18 +205,25 @@ class Dispatcher:
             if child.is_sync and len(child.runs) > 1:
                 for _seq, started_at in child.in_progress():
                     if now - started_at > AHEAD:
-                        self._take_back_from(child, now)
+                        self.take_back_from(child, now)
 
     def take_back_all(self, now: int) -> None:
         """Puts every run that has not started back on the shelf."""
         for child in self.children.values():
             if child.is_sync and child.runs:
-                self._take_back_from(child, now)
+                self.take_back_from(child, now)
 
-    def _take_back_from(self, child: Child, now: int) -> None:
+    def take_back_from(self, child: Child, now: int) -> None:
         last_started = child.link.take_back()
         unstarted = [seq for seq in child.runs if seq > last_started]
         self.shelve([task for seq in unstarted if (task := child.drop(seq))], now, first=True)
+
+    def take_from_shelf(self, asked: Collection[tuple[str, int]]) -> list[Task]:
+        """Takes these runs, by (id, run), off the shelf."""
+        taken = [shelved.task for shelved in self._shelf if (shelved.task.id, shelved.task.run) in asked]
+        if taken:
+            self._shelf = deque(shelved for shelved in self._shelf if shelved.task not in taken)
+        return taken
 
     def clear_shelf(self, now: int | None = None) -> list[Task]:
         """Runs that have lain about too long (None: all): they are to be released."""
@@ -253,7 +271,7 @@ class Dispatcher:
         """When something will be due here."""
         times: list[int] = []
         for child in self.children.values():
-            for interruption in child.interruptions.values():
+            for interruption in child.interruptions.values() if not child.killed else ():
                 times += (interruption.repeat_at, interruption.since + self.cancel_grace)
             for seq, started_at in child.in_progress():
                 task = child.runs[seq]
@@ -265,24 +283,4 @@ class Dispatcher:
                     times.append(started_at + AHEAD)
         if self._shelf:
             times.append(min(shelved.since for shelved in self._shelf) + SHELF_LIFE)
-        if self._passed is not None:
-            times.append(self._passed[2] + PATIENCE)
         return min(times, default=None)
-
-
-def work(task: Task) -> Work:
-    """What a child needs to know of a task."""
-    return Work(
-        task.id,
-        task.run,
-        task.callable,
-        task.callable_payload,
-        task.args,
-        task.kwargs,
-        task.progress_arg,
-        task.progress_callback,
-        task.method_name,
-        task.class_name,
-        task.job_id,
-        task.owner,
-    )

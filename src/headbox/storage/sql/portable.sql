@@ -18,8 +18,8 @@ SELECT {fields} FROM headbox_task_history WHERE id = :id ORDER BY run DESC LIMIT
 SELECT {fields} FROM headbox_task_history WHERE id = :id AND run = :run
 
 -- recorded_by --
--- Whether this worker has recorded the end of a run: a finish that is tried again asks first.
-SELECT 1 FROM headbox_task_history WHERE id = :id AND run = :run AND worker = :worker
+-- As what this worker's run was archived: a finish that is tried again asks first.
+SELECT state FROM headbox_task_history WHERE id = :id AND run = :run AND worker = :worker
 
 -- history --
 -- The archived runs of a task, newest first.
@@ -93,6 +93,12 @@ UPDATE headbox_tasks SET progress = :progress WHERE id = :id AND run = :run AND 
 UPDATE headbox_tasks SET state = claimed_state, claimed_state = NULL, worker = NULL, snapshot_id = NULL, start_time = NULL
 WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
 
+-- release_suspended --
+-- Gives back a run that was to be suspended next: it never started, so it is suspended now.
+UPDATE headbox_tasks SET state = 'suspended', claimed_state = NULL, worker = NULL, snapshot_id = NULL, start_time = NULL,
+    suspend_asked = 0
+WHERE id = :id
+
 -- hold --
 -- One more reason why a task is not to run.
 UPDATE headbox_tasks SET held = held + 1 WHERE id = :id
@@ -142,8 +148,12 @@ UPDATE headbox_tasks SET
     definition = :definition, declared_by = :declared_by, scheduled_time = :scheduled_time, runs_left = :runs_left,
     timeout = :timeout, attempts = :attempts, failure_threshold = :failure_threshold,
     schedule_threshold = :schedule_threshold, weight = :weight, job_id = :job_id, owner = :owner,
-    progress_arg = :progress_arg, progress_callback = :progress_callback
+    progress_arg = :progress_arg, progress_callback = :progress_callback, removed = 0
 WHERE id = :id
+
+-- worker_names --
+-- The callables that each worker knows.
+SELECT names FROM headbox_workers
 
 -- add_worker --
 -- A worker comes.

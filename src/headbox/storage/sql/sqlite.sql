@@ -1,8 +1,14 @@
 -- Statements as SQLite reads them; PostgreSQL has the same under the same names and parameters.
 
 -- add_task --
--- Accepts a task; the same id again changes nothing.
-INSERT INTO headbox_tasks ({enqueued}) VALUES ({enqueued_values}) ON CONFLICT (id) DO NOTHING
+-- Accepts a task; the same id again changes nothing, even if the task has ended since.
+INSERT INTO headbox_tasks ({enqueued}) SELECT {enqueued_values}
+WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history WHERE id = :id)
+ON CONFLICT (id) DO NOTHING
+
+-- restore_task --
+-- Makes an archived task live again.
+INSERT INTO headbox_tasks ({fields}) VALUES ({field_values})
 
 -- add_run --
 -- Archives a run whose task was read in the same transaction.
@@ -19,6 +25,7 @@ SELECT :state, :start_time, :finish_time, :result, :public_result, :exception, :
 FROM headbox_tasks
 WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker AND scheduler IN ('immediate', 'at')
     AND (attempts = 1 OR :state IN ('finished', 'canceled'))
+ON CONFLICT DO NOTHING
 
 -- delete_end --
 -- Takes what `archive_end` archived out of the live tasks.
@@ -57,8 +64,9 @@ WHERE id IN (
     SELECT id FROM (
         SELECT id, weight, callable FROM headbox_tasks
         WHERE {ready} AND queue = :queue AND priority = :priority AND due_time <= :now
-        ORDER BY due_time, id LIMIT {lookahead})
-    WHERE weight <= :max_weight AND callable NOT IN (SELECT value FROM json_each(:unknown))
+        ORDER BY due_time, id LIMIT :limit + {lookahead})
+    WHERE weight <= :max_weight AND callable NOT IN (SELECT value FROM json_each(:exclude))
+        AND (:only IS NULL OR callable IN (SELECT value FROM json_each(:only)))
     LIMIT :limit)
 RETURNING {fields}
 
@@ -68,8 +76,7 @@ SELECT id, weight FROM (
     SELECT id, weight, callable FROM headbox_tasks
     WHERE {ready} AND queue = :queue AND priority = :priority AND due_time <= :now
     ORDER BY due_time, id LIMIT {lookahead})
-WHERE weight > :max_weight AND callable NOT IN (SELECT value FROM json_each(:unknown))
-LIMIT 1
+WHERE weight > :max_weight AND callable NOT IN (SELECT value FROM json_each(:exclude)) LIMIT 1
 
 -- next_due --
 -- When the next task of one queue and priority is due.
