@@ -1,0 +1,141 @@
+"""The suite that every database passes: a test sees only the contract (storage/store.py) and a clock that it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from headbox.domain.errors import UnknownTask
+from headbox.domain.outcomes import Outcome
+from headbox.domain.schedulers import parse_instant
+from headbox.domain.states import Event
+from headbox.domain.task import HOUR, SECOND, Instant, Span, Task
+from headbox.storage.records import ClaimRequest, Exchange, Report, Worker
+from headbox.storage.store import Store, open_store
+
+NOON = parse_instant("2026-12-01T12:00:00Z")
+LIFETIME = HOUR  # how long an ended task is current
+LEASE = 20 * SECOND
+
+
+def sqlite_url(folder: Path) -> str:
+    return f"sqlite:///{folder}/headbox.db"
+
+
+# The databases under test, one line each: what makes an empty one and gives its URL.
+DATABASES: dict[str, Callable[[Path], str]] = {
+    "sqlite": sqlite_url,
+}
+
+
+class Scene:
+    """A store with a clock and workers `a` and `b`, told in the words of the domain."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.now: Instant = NOON
+        self._number = 0
+        self.register("a")
+        self.register("b")
+
+    def pass_time(self, span: Span) -> Instant:
+        """So much later."""
+        self.now += span
+        return self.now
+
+    def task(self, **changes: Any) -> Task:
+        """A waiting task that nobody knows yet."""
+        self._number += 1
+        task = Task(
+            f"task-{self._number:04}", 1, "waiting", "default", 0, self.now, "shop:pack", "pack", enqueue_time=self.now
+        )
+        return replace(task, **changes)
+
+    def enqueue(self, **changes: Any) -> Task:
+        """An accepted task."""
+        return self.store.enqueue([self.task(**changes)], self.now)[0]
+
+    def enqueue_hourly(self, **changes: Any) -> Task:
+        """An accepted schedule: hourly from now on."""
+        hourly = {"scheduler": "interval", "schedule": "2026-12-01T12:00:00Z/PT1H", "scheduled_time": NOON}
+        return self.enqueue(**hourly | changes)
+
+    def worker(self, id: str, **changes: Any) -> Worker:
+        """A worker as it presents itself."""
+        worker = Worker(
+            id=id, host="mill", boot_id="boot", pid=1, process_start=1, app=None, queues=(), concurrency=4,
+            start_time=self.now, heartbeat_time=self.now, lease=LEASE,
+        )  # fmt: skip
+        return replace(worker, **changes)
+
+    def register(self, id: str, **changes: Any) -> Worker:
+        """A worker that has come."""
+        worker = self.worker(id, **changes)
+        self.store.register(worker, [], [], self.now)
+        return worker
+
+    def claim(self, worker: str = "a", limit: int = 100, **changes: Any) -> list[Task]:
+        """What the worker gets when it claims."""
+        request = replace(ClaimRequest(queues=(), limit=limit), **changes)
+        claims = self.store.exchange(worker, Report(), request, self.now).claims
+        assert claims is not None
+        return claims.tasks
+
+    def running(self, worker: str = "a", **changes: Any) -> Task:
+        """A task that the worker has claimed."""
+        task = self.enqueue(**changes)
+        return next(claimed for claimed in self.claim(worker) if claimed.id == task.id)
+
+    def finish(self, task: Task, event: Event = "succeed", worker: str = "a", **details: Any) -> Exchange:
+        """The worker reports how the task's run ended."""
+        outcome = Outcome(task.id, task.run, event, self.now, **details)
+        return self.store.exchange(worker, Report(outcomes=[outcome]), None, self.now)
+
+    def get(self, task: Task) -> Task:
+        """The task as it is now."""
+        return self.store.get(task.id)
+
+    def is_known(self, task: Task) -> bool:
+        """Whether the store has heard of it."""
+        try:
+            self.store.get(task.id)
+        except UnknownTask:
+            return False
+        return True
+
+    def in_state(self, state: str) -> Task:
+        """A task that has come to be in that state."""
+        task = self.enqueue()
+        if state == "suspended":
+            return self.store.suspend(task.id, self.now)
+        if state == "canceled":
+            return self.store.cancel(task.id, self.now)
+        if state == "waiting":
+            return task
+        task = next(claimed for claimed in self.claim() if claimed.id == task.id)
+        events: dict[str, Event] = {"finished": "succeed", "error": "fail", "timed_out": "expire", "reset": "lose"}
+        if state in events:
+            self.finish(task, events[state])
+        return self.get(task)
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return DATABASES[request.param](tmp_path)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = open_store(url, LIFETIME)
+    store.initialise(NOON)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def scene(store: Store) -> Scene:
+    return Scene(store)

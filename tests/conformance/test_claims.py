@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+
+from headbox.domain.errors import Superseded
+from headbox.domain.task import HOUR, MINUTE, SECOND, SYSTEM_QUEUE, Task
+from headbox.storage.records import ClaimRequest, Claims, PassedOver, Report
+
+if TYPE_CHECKING:
+    from tests.conformance.conftest import Scene
+
+ANYTHING = ClaimRequest(queues=(), limit=100)
+
+
+def claims(scene: Scene, **changes: Any) -> Claims:
+    given = scene.store.exchange("a", Report(), replace(ANYTHING, **changes), scene.now).claims
+    assert given is not None
+    return given
+
+
+def ids(tasks: list[Task]) -> list[str]:
+    return [task.id for task in tasks]
+
+
+def test_nothing_to_claim_is_nothing_claimed(scene: Scene) -> None:
+    assert scene.store.ready(ANYTHING, scene.now) is None
+    for request in (ANYTHING, replace(ANYTHING, queues=("empty",)), replace(ANYTHING, max_weight=0)):
+        answer = scene.store.exchange("a", Report(), request, scene.now)
+        assert answer.claims == Claims([], next_time=None, passed_over=None, more=False)
+
+
+def test_a_report_without_a_claim_claims_nothing(scene: Scene) -> None:
+    task = scene.enqueue()
+    answer = scene.store.exchange("a", Report(), None, scene.now)
+    assert answer.claims is None and answer.superseded == [] and answer.skipped == []
+    assert scene.get(task).state == "waiting"
+
+
+def test_a_claimed_task_is_running_its_workers_and_has_a_snapshot(scene: Scene) -> None:
+    task = scene.enqueue()
+    (claimed,) = scene.claim("a")
+    assert (claimed.id, claimed.run, claimed.state, claimed.worker) == (task.id, 1, "running", "a")
+    assert claimed.snapshot_id and claimed.start_time is None
+    assert scene.get(task) == claimed
+    assert scene.claim("b") == []
+
+
+def test_every_snapshot_has_an_id_of_its_own(scene: Scene) -> None:
+    for _ in range(50):
+        scene.enqueue()
+    assert len({task.snapshot_id for task in scene.claim()}) == 50
+
+
+def test_a_reset_task_is_claimed_like_a_waiting_one(scene: Scene) -> None:
+    scene.finish(scene.running(), "lose")
+    (again,) = scene.claim("b")
+    assert (again.run, again.state) == (2, "running")
+
+
+@pytest.mark.parametrize("state", ["suspended", "running", "finished", "canceled"])
+def test_a_task_that_is_not_ready_is_not_claimed(scene: Scene, state: str) -> None:
+    scene.in_state(state)
+    assert scene.claim("b") == []
+
+
+def test_the_highest_priority_comes_first_then_the_longest_due_then_the_oldest(scene: Scene) -> None:
+    def task(id: str, priority: int, due: int) -> Task:
+        return scene.task(id=id, priority=priority, due_time=scene.now - due)
+
+    order = [task("e", 9, 0), task("c", 0, 5), task("a", 0, 3), task("b", 0, 3), task("d", -9, 10)]
+    scene.store.enqueue(sorted(order, key=lambda task: task.id), scene.now)
+    assert ids([scene.claim(limit=1)[0] for _ in order]) == ids(order)
+
+
+def test_priorities_are_strict_over_all_queues(scene: Scene) -> None:
+    low, high = scene.enqueue(queue="a", priority=1), scene.enqueue(queue="z", priority=2)
+    assert ids(scene.claim(limit=1)) == [high.id]
+    assert ids(scene.claim(limit=1)) == [low.id]
+
+
+def test_queues_of_one_priority_share_a_claim(scene: Scene) -> None:
+    for queue in ("early", "late"):
+        scene.store.enqueue([scene.task(queue=queue) for _ in range(20)], scene.now)
+    taken = [task.queue for task in scene.claim(limit=10)]
+    assert taken.count("early") == taken.count("late") == 5
+
+
+def test_a_queue_takes_the_share_that_others_leave(scene: Scene) -> None:
+    scene.enqueue(queue="small")
+    scene.store.enqueue([scene.task(queue="large") for _ in range(20)], scene.now)
+    assert len(scene.claim(limit=10)) == 10
+
+
+def test_a_worker_claims_only_from_the_queues_it_names(scene: Scene) -> None:
+    wanted = [scene.enqueue(queue="one"), scene.enqueue(queue="two")]
+    scene.enqueue(queue="three")
+    assert sorted(ids(scene.claim(queues=("one", "two", "empty")))) == ids(wanted)
+    assert scene.claim(queues=("empty",)) == []
+
+
+def test_the_housekeeping_is_claimed_only_by_its_queues_name(scene: Scene) -> None:
+    scene.pass_time(24 * HOUR)
+    assert scene.claim() == [] and scene.claim(queues=("default",)) == []
+    claimed = scene.claim(queues=(SYSTEM_QUEUE,))
+    assert {task.method_name for task in claimed} == {"cull_audited_events", "cull_history"}
+
+
+def test_no_more_than_the_limit_is_claimed_and_the_rest_is_told(scene: Scene) -> None:
+    for _ in range(5):
+        scene.enqueue()
+    first = claims(scene, limit=3)
+    assert len(first.tasks) == 3 and first.more
+    assert len(claims(scene, limit=3).tasks) == 2
+    assert not claims(scene, limit=3).more
+
+
+def test_a_task_is_claimed_when_it_is_due_and_not_before(scene: Scene) -> None:
+    task = scene.enqueue(due_time=scene.now + MINUTE)
+    waiting = claims(scene)
+    assert waiting.tasks == [] and waiting.next_time == scene.now + MINUTE
+    scene.pass_time(MINUTE - 1)
+    assert scene.claim() == []
+    scene.pass_time(1)
+    assert ids(scene.claim()) == [task.id]
+
+
+def test_the_next_time_is_the_earliest_still_ahead_in_the_workers_queues(scene: Scene) -> None:
+    scene.enqueue(queue="one")
+    scene.enqueue(queue="one", due_time=scene.now + 3 * SECOND)
+    scene.enqueue(queue="one", due_time=scene.now + 2 * SECOND, priority=5)
+    scene.enqueue(queue="two", due_time=scene.now + SECOND)
+    assert claims(scene, queues=("one",)).next_time == scene.now + 2 * SECOND
+    assert claims(scene).next_time == scene.now + SECOND
+
+
+def test_ready_tells_when_it_is_worth_claiming(scene: Scene) -> None:
+    request = ClaimRequest(queues=("one",), limit=1)
+    scene.enqueue(queue="two")
+    assert scene.store.ready(request, scene.now) is None
+    scene.enqueue(queue="one", due_time=scene.now + MINUTE)
+    assert scene.store.ready(request, scene.now) == scene.now + MINUTE
+    task = scene.enqueue(queue="one", due_time=scene.now - MINUTE)
+    assert scene.store.ready(request, scene.now) == scene.now - MINUTE
+    scene.store.suspend(task.id, scene.now)
+    assert scene.store.ready(request, scene.now) == scene.now + MINUTE
+
+
+def test_a_task_too_heavy_for_the_moment_is_passed_over_and_named(scene: Scene) -> None:
+    heavy, light = scene.enqueue(weight=5), scene.enqueue(weight=1)
+    scene.enqueue(weight=4)
+    given = claims(scene, max_weight=2)
+    assert ids(given.tasks) == [light.id]
+    assert given.passed_over == PassedOver(heavy.id, 5)
+    assert ids(scene.claim(max_weight=5))[0] == heavy.id
+
+
+def test_what_is_passed_over_is_the_most_urgent(scene: Scene) -> None:
+    scene.enqueue(weight=5, priority=-1)
+    urgent = scene.enqueue(weight=3, priority=1)
+    assert claims(scene, max_weight=0).passed_over == PassedOver(urgent.id, 3)
+
+
+def test_nothing_is_passed_over_when_any_weight_will_do_or_all_fits(scene: Scene) -> None:
+    scene.enqueue(weight=10**6)
+    assert claims(scene).passed_over is None
+    scene.enqueue(weight=2)
+    assert claims(scene, max_weight=2).passed_over is None
+
+
+def test_callables_that_a_worker_lacks_are_left_to_others(scene: Scene) -> None:
+    strange, known = scene.enqueue(callable="other:unpack"), scene.enqueue()
+    given = claims(scene, unknown=("other:unpack", "third:thing"), max_weight=0)
+    assert given.passed_over == PassedOver(known.id, 1)
+    assert ids(scene.claim(unknown=("other:unpack",))) == [known.id]
+    assert ids(scene.claim("b")) == [strange.id]
+
+
+def test_callables_apart_have_a_limit_of_their_own(scene: Scene) -> None:
+    for number in range(8):
+        scene.enqueue(id=f"sync-{number}")
+        scene.enqueue(id=f"async-{number}", callable="shop:fetch", weight=0)
+    apart = {"apart": ("shop:fetch",), "apart_limit": 3}
+    assert sorted(ids(scene.claim(limit=2, **apart))) == ["async-0", "async-1", "async-2", "sync-0", "sync-1"]
+    assert sorted(ids(scene.claim(limit=2, apart=("shop:fetch",)))) == ["sync-2", "sync-3"]
+    assert sorted(ids(scene.claim(limit=0, **apart))) == ["async-3", "async-4", "async-5"]
+
+
+def test_a_worker_whose_row_is_gone_claims_nothing(scene: Scene) -> None:
+    task = scene.enqueue()
+    scene.store.deregister("a", scene.now)
+    with pytest.raises(Superseded):
+        scene.claim("a")
+    with pytest.raises(Superseded):
+        scene.claim("never seen")
+    assert scene.get(task).state == "waiting"
+
+
+def test_two_workers_never_get_the_same_task(scene: Scene) -> None:
+    scene.store.enqueue([scene.task() for _ in range(30)], scene.now)
+    shares = [ids(scene.claim(worker, limit=7)) for worker in "abab"]
+    assert len({id for share in shares for id in share}) == sum(map(len, shares)) == 28
+
+
+def test_a_million_future_tasks_stand_in_nobodys_way(scene: Scene) -> None:
+    scene.store.enqueue([scene.task(due_time=scene.now + HOUR) for _ in range(3_000)], scene.now)
+    due = scene.enqueue()
+    assert ids(scene.claim(limit=1)) == [due.id]
