@@ -1,0 +1,31 @@
+"""`headbox config`: the settings in force, and where each comes from."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import rich_click as click
+
+from headbox.cli.settings import SERVE, load, with_settings
+from headbox.cli.terminal import Column, show_list
+from headbox.config import describe
+
+COLUMNS: Final = (Column("SETTING", 20, whole=True), Column("VALUE", 20), Column("FROM", 12))
+
+
+@click.group()
+def config() -> None:
+    """Show the settings and where they come from."""
+
+
+@config.command()
+@with_settings(SERVE)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def show(as_json: bool, **typed: Any) -> None:
+    """Show every setting, its value and where it comes from; secrets are masked."""
+    rows = describe(load(typed))
+    if as_json:
+        rows_as_json = [{"name": name, "value": value, "origin": origin} for name, value, origin in rows]
+        show_list(rows_as_json, COLUMNS, tuple, as_json=True)
+    else:
+        show_list(rows, COLUMNS, tuple, as_json=False)

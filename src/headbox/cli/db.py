@@ -1,0 +1,70 @@
+"""`headbox db`: the database itself. Works on it directly, whether or not a service runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from headbox.assemble import open_queue
+from headbox.cli.operator import choose, with_store
+from headbox.cli.settings import DATABASE, with_settings
+from headbox.cli.terminal import print_fields, print_json
+from headbox.storage.store import Store
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+@click.group()
+def db() -> None:
+    """Upgrade, check and back up the database."""
+
+
+@db.command()
+@with_settings(DATABASE)
+def upgrade(database: str | None, app: str | None) -> None:
+    """Make the database what this version needs: create its tables, or apply the migrations it lacks."""
+    store = open_queue(choose(database, app)).store
+    click.echo(f"{store.url} is up to date")
+
+
+@db.command()
+@as_json
+@with_store
+def status(store: Store, as_json: bool) -> None:
+    """Show the schema's version, what migrations are pending, and the size."""
+    found = {"database": store.url, **store.status()}
+    if as_json:
+        print_json(found)
+    else:
+        print_fields((name.replace("_", " "), show(value)) for name, value in found.items())
+
+
+@db.command()
+@with_store
+def check(store: Store) -> int:
+    """Let the database check itself; exit 1 if it is damaged."""
+    problems = store.check()
+    for problem in problems:
+        click.echo(problem, err=True)
+    if not problems:
+        click.echo(f"{store.url} is sound")
+    return int(bool(problems))
+
+
+@db.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@with_store
+def backup(store: Store, path: Path) -> None:
+    """Copy the database to PATH, consistently, while others work."""
+    if path.exists():
+        raise click.ClickException(f"{path} exists already: name a file that does not")
+    if not path.parent.is_dir():
+        raise click.ClickException(f"there is no directory {path.parent}: make it first")
+    store.backup(str(path))
+    click.echo(f"copied to {path}")
+
+
+def show(value: object) -> str:
+    """A value of the status; an empty list is none."""
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)

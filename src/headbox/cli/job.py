@@ -1,0 +1,63 @@
+"""`headbox job`: tasks that belong together, over the HTTP API."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+import rich_click as click
+
+from headbox.cli.client import Client, segment
+from headbox.cli.connection import with_client
+from headbox.cli.task_table import show_tasks
+from headbox.cli.terminal import Column, print_json, show_list
+
+COLUMNS: Final = (Column("JOB", 36, whole=True), Column("TASKS", 5), Column("STATES", 20))
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+@click.group()
+def job() -> None:
+    """List, show and cancel jobs."""
+
+
+@job.command("list")
+@as_json
+@with_client
+def list_jobs(client: Client, as_json: bool) -> None:
+    """List the jobs that have current tasks."""
+    show_list(client.get("jobs/"), COLUMNS, row, as_json=as_json)
+
+
+@job.command()
+@click.argument("id")
+@as_json
+@click.option("--utc", is_flag=True, help="Show times exactly, in UTC.")
+@with_client
+def info(client: Client, id: str, as_json: bool, utc: bool) -> None:
+    """Show a job's current tasks."""
+    found = client.get(f"jobs/{segment(id)}/")
+    if as_json:
+        print_json(found)
+    else:
+        show_tasks(found["tasks"], as_json=False, utc=utc)
+
+
+@job.command()
+@click.argument("id")
+@as_json
+@with_client
+def cancel(client: Client, id: str, as_json: bool) -> None:
+    """Cancel a job's tasks; those that had ended before stay as they are."""
+    answer = client.post(f"jobs/{segment(id)}/cancel/")
+    if as_json:
+        print_json(answer)
+    else:
+        show_tasks([*answer["completed"], *answer["cancelled"]], as_json=False)
+
+
+def row(job: Any) -> tuple[Any, ...]:
+    """The cells of one job."""
+    states = Counter(task["state"] for task in job["tasks"])
+    return job["id"], len(job["tasks"]), ", ".join(f"{count} {state}" for state, count in states.items())

@@ -1,0 +1,66 @@
+"""`headbox schedule`: what a schedule means, before it is put to use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from headbox.cli.terminal import print_json_list
+from headbox.clock import SystemClock
+from headbox.domain.iso8601 import format_instant, time_of
+from headbox.domain.schedulers import CronScheduler, Scheduler, parse_schedule
+from headbox.domain.task import Instant
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+
+@click.group()
+def schedule() -> None:
+    """Preview what a schedule means."""
+
+
+@schedule.command()
+@click.argument("expression")
+@click.option("--count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many times.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.option("--utc", is_flag=True, help="Show times exactly, in UTC.")
+def preview(expression: str, count: int, as_json: bool, utc: bool) -> None:
+    """Print the next times of EXPRESSION, such as 'cron: 30 2 * * * Europe/Paris'."""
+    scheduler = parse_schedule(expression)
+    times = islice(upcoming(scheduler, SystemClock().now()), count)
+    if as_json:
+        print_json_list(map(format_instant, times))
+        return
+    zone = zone_of(scheduler)
+    for time in times:
+        print(format_instant(time) if utc else show(time, zone))
+
+
+def upcoming(scheduler: Scheduler, now: Instant) -> Iterator[Instant]:
+    """The times of a schedule that starts now, the runs that it is limited to and no more."""
+    fixed = scheduler.fixed(now)
+    time, run = fixed.first(now).time, 1
+    while time is not None:
+        yield time
+        if not fixed.is_recurring or run == fixed.runs:
+            return
+        time, run = fixed.following(time, time).time, run + 1
+
+
+def show(time: Instant, zone: tzinfo | None) -> str:
+    """The instant on the wall clock of a zone; in UTC where the calendar of that zone has already ended."""
+    try:
+        return f"{time_of(time).astimezone(zone):%a %d %b %Y %H:%M:%S %Z}"
+    except OverflowError:
+        return format_instant(time)
+
+
+def zone_of(scheduler: Scheduler) -> tzinfo | None:
+    """The zone of a cron schedule; None, the machine's own, for any other."""
+    from headbox.domain.cron import find_zone
+
+    return find_zone(scheduler.timezone) if isinstance(scheduler, CronScheduler) else None

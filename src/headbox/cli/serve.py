@@ -1,0 +1,90 @@
+"""`headbox serve`, `api` and `work`: the processes of a service."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import rich_click as click
+
+from headbox.cli.settings import API, SERVE, WORK, load, with_settings
+from headbox.config import Settings
+
+preloading = click.option("--preload/--no-preload", default=True, help="Import the application once for all children.")
+
+
+def as_child(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What `serve` tells the processes that it starts: where to report, and who their parent is."""
+    command = click.option("--status-fd", type=int, hidden=True)(command)
+    return click.option("--parent", type=int, hidden=True)(command)
+
+
+@click.command()
+@with_settings(SERVE)
+@preloading
+@click.option("--reload", is_flag=True, help="Restart the worker whenever the code changes.")
+def serve(preload: bool, reload: bool, **typed: Any) -> int:
+    """Start the API and a worker, and keep both running."""
+    from headbox.cli.service import Service
+
+    return Service(load(typed).settings, typed, preload=preload, reload=reload).run()
+
+
+@click.command()
+@with_settings(API)
+@as_child
+def api(status_fd: int | None, parent: int | None, **typed: Any) -> None:
+    """Start the API alone."""
+    from headbox.assemble import run_api
+
+    begin(parent)
+    settings = load(typed).settings
+    report = reporter(status_fd)
+
+    def announce(url: str, about_admin: str) -> None:
+        click.echo(banner(url, settings, about_admin))
+        report({"url": url})
+
+    run_api(settings, announce, is_watched=sys.stdout.isatty())
+
+
+@click.command()
+@with_settings(WORK)
+@preloading
+@as_child
+def work(preload: bool, status_fd: int | None, parent: int | None, **typed: Any) -> int:
+    """Start a worker alone; without --app, it does the housekeeping only."""
+    from headbox.assemble import run_work
+
+    begin(parent)
+    return run_work(load(typed).settings, preload=preload, status=reporter(status_fd))
+
+
+def begin(parent: int | None) -> None:
+    """Sets up the log on stderr and, for a `serve` that started it, ends with its parent whatever becomes of that."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if parent is not None:
+        import signal
+
+        from headbox.worker.process import die_with_parent
+
+        die_with_parent(signal.SIGKILL, parent)
+
+
+def reporter(status_fd: int | None) -> Callable[[Mapping[str, Any]], None]:
+    """Writes to the parent's pipe, a line of JSON each time; nowhere without a parent."""
+    if status_fd is None:
+        return lambda status: None
+    os.set_inheritable(status_fd, False)
+    pipe = os.fdopen(status_fd, "w", buffering=1)
+    return lambda status: print(json.dumps(status), file=pipe)
+
+
+def banner(url: str, settings: Settings, about_admin: str) -> str:
+    """What an operator wants to know first."""
+    lines = [f"Headbox answers at {url} (documentation: {url}docs/)", f"Tasks are kept in {settings.database}"]
+    return "\n".join([*lines, about_admin] if about_admin else lines)

@@ -1,0 +1,104 @@
+"""How tasks look to people: one line each, and all that is known about one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from headbox.cli.progress import describe
+from headbox.cli.terminal import Column, compact, local_now, printable, show_list, show_span, show_time
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+Task = Mapping[str, Any]
+
+FAILURES: Final = ("error", "timed_out", "canceled")
+COMPLETE: Final = ("finished", *FAILURES)
+STYLES: Final = {
+    "running": "cyan",
+    "finished": "green",
+    "error": "red",
+    "timed_out": "red",
+    "canceled": "yellow",
+    "reset": "yellow",
+    "suspended": "dim",
+}
+FIELDS: Final = (
+    "id,job_id,class_name,method_name,args,kwargs,state,start_time,finish_time,due_time,exception,progress,waiting_for,"
+    "run,scheduler"
+)
+COLUMNS: Final = (
+    Column("ID", 36, whole=True),
+    Column("STATE", 9, whole=True),
+    Column("TASK", 14),
+    Column("WHEN", 10),
+    Column("PROGRESS", 10),
+)
+
+
+def show_tasks(tasks: Iterable[Task], *, as_json: bool, utc: bool = False, header: bool = True) -> None:
+    """The tasks as a table, or as JSON."""
+    now = local_now()
+    show_list(tasks, COLUMNS, lambda task: row(task, now, utc=utc), as_json=as_json, header=header)
+
+
+def row(task: Task, now: datetime, *, utc: bool = False) -> tuple[Any, ...]:
+    """The cells of one task."""
+    note = task.get("exception") if task["state"] in FAILURES else describe(task.get("progress"))
+    return task["id"], state_text(task["state"]), call_text(task), when(task, now, utc=utc), note or ""
+
+
+def state_text(state: str) -> Text:
+    """The state in its colour."""
+    from rich.text import Text
+
+    return Text(printable(state), style=STYLES.get(state, ""))
+
+
+def call_text(task: Task) -> str:
+    """What is called, as it is written in Python: `Repo.sync("fedora", rate=5)`."""
+    args, kwargs = task.get("args"), task.get("kwargs")
+    values = [compact(value) for value in args] if isinstance(args, list) else ["…"]
+    if isinstance(kwargs, Mapping):
+        values += [f"{printable(name)}={compact(value)}" for name, value in kwargs.items()]
+    name = ".".join(filter(None, (task.get("class_name"), task["method_name"])))
+    return f"{printable(name)}({', '.join(values)})"
+
+
+def when(task: Task, now: datetime, *, utc: bool = False) -> str:
+    """What time has to do with the task's state: since when it runs, when it is due, when it ended and what it took."""
+    start, finish = task.get("start_time"), task.get("finish_time")
+    if task["state"] == "running":
+        return f"for {show_span(seconds_between(start, now))}" if start else "starts"
+    if task["state"] in COMPLETE:
+        took = f", took {show_span(seconds_between(start, finish))}" if start and finish else ""
+        return f"{show_time(finish, now, utc=utc)}{took}"
+    if task["state"] == "suspended":
+        return ""
+    if any(reason.get("reason") == "callable" for reason in task.get("waiting_for") or ()):
+        return "no worker knows it"
+    due = task.get("due_time")
+    return show_time(due, now, utc=utc) if due and seconds_between(now, due) > 0 else "ready"
+
+
+def seconds_between(start: str | datetime, end: str | datetime) -> float:
+    """Seconds from one instant to another."""
+    first, last = (datetime.fromisoformat(time) if isinstance(time, str) else time for time in (start, end))
+    return (last - first).total_seconds()
+
+
+def known(task: Task, *, utc: bool = False) -> Iterator[tuple[str, str]]:
+    """Every attribute that has a value, as people read it; the traceback last."""
+    now = local_now()
+    for name, value in sorted(task.items(), key=lambda pair: pair[0] == "traceback"):
+        if name == "state":
+            yield name, value
+            yield "task", call_text(task)
+        elif name.endswith("_time") and value:
+            yield name, show_time(value, now, utc=utc)
+        elif name == "progress" and value is not None:
+            yield name, describe(value)
+        elif value not in (None, [], {}, False) and name not in ("args", "kwargs", "class_name", "method_name"):
+            yield name, value if isinstance(value, str) and name != "result" else compact(value)
