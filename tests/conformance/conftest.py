@@ -109,14 +109,14 @@ class Scene:
 
     def in_state(self, state: str) -> Task:
         """A task that has come to be in that state."""
-        task = self.enqueue()
+        task = self.enqueue(queue=f"of {state}")
         if state == "suspended":
             return self.store.suspend(task.id, self.now)
         if state == "canceled":
             return self.store.cancel(task.id, self.now)
         if state == "waiting":
             return task
-        task = next(claimed for claimed in self.claim() if claimed.id == task.id)
+        (task,) = self.claim(queues=(task.queue,))
         events: dict[str, Event] = {"finished": "succeed", "error": "fail", "timed_out": "expire", "reset": "lose"}
         if state in events:
             self.finish(task, events[state])

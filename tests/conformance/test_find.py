@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from headbox.domain.errors import InvalidFilter, UnknownTask
+from headbox.domain.states import COMPLETE, STATES
+from headbox.domain.task import HOUR, MINUTE, SECOND, SYSTEM_QUEUE
+from headbox.storage.records import Filter
+from headbox.storage.store import Store
+
+if TYPE_CHECKING:
+    from headbox.domain.task import Task
+    from tests.conformance.conftest import Scene
+
+LIFETIME = HOUR
+
+
+def find(scene: Scene, **filter: Any) -> list[Task]:
+    """What the filter finds, asked in each of the four ways; the housekeeping left out."""
+    asked = Filter(**filter)
+    found = list(scene.store.stream(asked, scene.now))
+    assert scene.store.count(asked, scene.now) == len(found)
+    assert scene.store.find(asked, scene.now, limit=1_000).tasks == found
+    assert paged(scene.store, asked, scene.now, 2) == found
+    return [task for task in found if task.queue != SYSTEM_QUEUE]
+
+
+def paged(store: Store, filter: Filter, now: int, limit: int) -> list[Task]:
+    tasks, cursor = [], None
+    while True:
+        page = store.find(filter, now, limit, cursor)
+        assert len(page.tasks) == limit or page.cursor is None
+        tasks += page.tasks
+        if (cursor := page.cursor) is None:
+            return tasks
+
+
+def states(tasks: list[Task]) -> set[str]:
+    return {task.state for task in tasks}
+
+
+@pytest.fixture
+def one_of_each(scene: Scene) -> Scene:
+    for state in STATES:
+        scene.in_state(state)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("waiting", {"waiting", "reset", "suspended"}),
+        ("running", {"running"}),
+        ("incomplete", {"waiting", "reset", "suspended", "running"}),
+        ("complete", set(COMPLETE)),
+        ("current", set(STATES)),
+        ("archived", {*COMPLETE, "reset"}),
+        *[(state, {state}) for state in (*COMPLETE, "reset", "suspended")],
+    ],
+)
+def test_a_state_filter_finds_its_group(one_of_each: Scene, name: str, expected: set[str]) -> None:
+    assert states(find(one_of_each, states=(name,))) == expected
+
+
+def test_no_state_at_all_means_the_current_tasks(one_of_each: Scene) -> None:
+    assert find(one_of_each) == find(one_of_each, states=("current",))
+    assert len(find(one_of_each)) == len(STATES)
+
+
+def test_states_are_alternatives(one_of_each: Scene) -> None:
+    assert states(find(one_of_each, states=("running", "suspended", "error"))) == {"running", "suspended", "error"}
+
+
+def test_one_run_is_never_listed_twice(one_of_each: Scene) -> None:
+    for names in (("current", "archived"), ("complete", "archived", "finished"), ("finished", "archived")):
+        runs = [(task.id, task.run) for task in find(one_of_each, states=names)]
+        assert len(runs) == len(set(runs))
+
+
+def test_current_tasks_come_oldest_first_then_archived_runs_newest_first(scene: Scene) -> None:
+    ended = [scene.in_state("finished") for _ in range(3) if scene.pass_time(SECOND)]
+    live = [scene.enqueue(), scene.enqueue_hourly()]
+    scene.finish(scene.claim(limit=2)[1])
+    current = find(scene, states=("current",))
+    assert [task.id for task in current] == [task.id for task in (*ended, *live)]
+    scene.pass_time(LIFETIME)
+    everything = find(scene, states=("archived", "current"))
+    assert [task.id for task in everything[:2]] == [task.id for task in live]
+    times = [task.finish_time or 0 for task in everything[2:]]
+    assert times == sorted(times, reverse=True) and len(times) == 4
+
+
+def test_an_ended_task_is_current_for_its_lifetime_and_archived_for_good(scene: Scene) -> None:
+    task = scene.in_state("finished")
+    scene.pass_time(LIFETIME - 1)
+    assert find(scene) == find(scene, states=("complete",)) == [scene.get(task)]
+    scene.pass_time(1)
+    assert find(scene) == find(scene, states=("complete",)) == find(scene, states=("finished",)) == []
+    assert find(scene, states=("archived",)) == [scene.get(task)]
+
+
+def test_a_run_of_a_schedule_is_archived_and_not_complete(scene: Scene) -> None:
+    task = scene.enqueue_hourly()
+    scene.finish(scene.claim()[0])
+    assert find(scene, states=("complete",)) == []
+    assert [(run.id, run.run) for run in find(scene, states=("archived",))] == [(task.id, 1)]
+    assert [(run.id, run.run) for run in find(scene)] == [(task.id, 2)]
+
+
+def test_a_run_that_was_reset_is_no_longer_complete(scene: Scene) -> None:
+    task = scene.in_state("error")
+    scene.store.reset(task.id, scene.now)
+    assert find(scene, states=("complete",)) == [] and states(find(scene)) == {"reset"}
+
+
+@pytest.mark.parametrize(
+    ("filter", "field"),
+    [
+        ("ids", "id"),
+        ("method_names", "method_name"),
+        ("class_names", "class_name"),
+        ("job_ids", "job_id"),
+        ("queues", "queue"),
+        ("owners", "owner"),
+    ],
+)
+def test_values_of_a_filter_are_alternatives_and_null_is_none_of_them(scene: Scene, filter: str, field: str) -> None:
+    values = ["one", "tw'o", "thrée"]
+    for value in values:
+        scene.enqueue(**{field: value})
+    scene.enqueue()
+    assert [getattr(task, field) for task in find(scene, **{filter: ("tw'o",)})] == ["tw'o"]
+    assert {getattr(task, field) for task in find(scene, **{filter: ("one", "thrée", "none")})} == {"one", "thrée"}
+    assert find(scene, **{filter: ("none",)}) == [] == find(scene, **{filter: ("",)})
+
+
+def test_filters_narrow_each_other(scene: Scene) -> None:
+    wanted = scene.enqueue(job_id="job", owner="ann")
+    scene.enqueue(job_id="job", owner="bob")
+    scene.enqueue(owner="ann")
+    assert find(scene, job_ids=("job",), owners=("ann",)) == [wanted]
+    assert find(scene, job_ids=("job",), owners=("ann",), states=("complete",)) == []
+
+
+def test_a_caller_without_read_sees_what_it_owns(scene: Scene) -> None:
+    mine = scene.enqueue(owner="ann")
+    scene.enqueue(owner="bob")
+    scene.enqueue()
+    assert find(scene, visible_to="ann") == [mine]
+    assert find(scene, visible_to="nobody") == [] == find(scene, visible_to="")
+    assert find(scene, visible_to="ann", owners=("bob",)) == []
+    scene.store.cancel(mine.id, scene.now)
+    assert [task.id for task in find(scene, visible_to="ann", states=("archived",))] == [mine.id]
+
+
+def test_scheduled_times_are_bounds_and_an_immediate_task_has_none(scene: Scene) -> None:
+    early, late = (
+        scene.enqueue(scheduler="at", scheduled_time=scene.now + wait, due_time=scene.now + wait)
+        for wait in (MINUTE, HOUR)
+    )
+    scene.enqueue()
+    queues = ("default",)
+    assert find(scene, scheduled_before=scene.now + HOUR, queues=queues) == [early]
+    assert find(scene, scheduled_after=scene.now + MINUTE, queues=queues) == [late]
+    assert find(scene, scheduled_after=scene.now, scheduled_before=scene.now + 2 * HOUR, queues=queues) == [early, late]
+    assert find(scene, scheduled_before=scene.now) == []
+
+
+def test_outcomes_choose_among_archived_runs(one_of_each: Scene) -> None:
+    for outcome in (*COMPLETE, "reset"):
+        assert states(find(one_of_each, outcomes=(outcome,))) == {outcome}
+        assert states(find(one_of_each, outcomes=(outcome,), states=("archived",))) == {outcome}
+    assert states(find(one_of_each, outcomes=("error", "reset"))) == {"error", "reset"}
+
+
+def test_pages_of_any_size_make_the_whole_list(one_of_each: Scene) -> None:
+    asked = Filter(states=("current", "archived"))
+    whole = list(one_of_each.store.stream(asked, one_of_each.now))
+    for limit in range(1, len(whole) + 2):
+        assert paged(one_of_each.store, asked, one_of_each.now, limit) == whole
+
+
+def test_a_page_of_many_runs_that_ended_at_one_instant_loses_none(scene: Scene) -> None:
+    for _ in range(7):
+        scene.in_state("finished")
+    runs = paged(scene.store, Filter(states=("archived",)), scene.now, 3)
+    assert len({task.id for task in runs}) == len(runs) == 7
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "bnVsbA", "WyJhIiw5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OSwxXQ", "é", "W10", "WyJhIiwxLCJiIl0"]
+)
+def test_a_cursor_that_was_never_given_is_refused(scene: Scene, cursor: str) -> None:
+    with pytest.raises(InvalidFilter, match="cursor"):
+        scene.store.find(Filter(states=("archived",)), scene.now, 5, cursor)
+
+
+def test_a_stream_is_one_reading_whatever_happens_meanwhile(scene: Scene) -> None:
+    tasks = [scene.enqueue() for _ in range(5)]
+    stream = scene.store.stream(Filter(queues=("default",)), scene.now)
+    seen = [next(stream)]
+    for task in tasks:
+        scene.store.cancel(task.id, scene.now)
+    seen += stream
+    assert seen == tasks
+
+
+def test_a_stream_that_is_left_early_holds_nothing_up(scene: Scene) -> None:
+    scene.enqueue()
+    stream = scene.store.stream(Filter(), scene.now)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert scene.enqueue() in find(scene)
+
+
+def test_the_history_of_a_task_is_its_archived_runs_newest_first(scene: Scene) -> None:
+    task = scene.enqueue_hourly()
+    assert scene.store.history(task.id) == [] and scene.store.run(task.id, 1) is None
+    for _ in range(3):
+        scene.finish(scene.claim()[0])
+        scene.pass_time(HOUR)
+    history = scene.store.history(task.id)
+    assert [run.run for run in history] == [3, 2, 1]
+    assert [scene.store.run(task.id, number) for number in (3, 2, 1)] == history
+    assert scene.store.run(task.id, 4) is None and scene.store.run("nobody", 1) is None
+    with pytest.raises(UnknownTask):
+        scene.store.history("nobody")
