@@ -95,6 +95,8 @@ class SQLiteDatabase:
         """A connection as all of ours are: WAL, synchronous=FULL, checkpoints only by our own hand."""
         self._refuse_network()
         with _sentences(self.path):
+            # SQLite would follow the umask; hashes and payloads are for their owner alone.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             connection = sqlite3.connect(
                 self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
             )

@@ -73,6 +73,11 @@ class Child:
             self.weight -= task.weight
         return task
 
+    def forget(self) -> None:
+        """Its runs are nobody's business any more."""
+        self.runs.clear()
+        self.interruptions.clear()
+
     def in_progress(self) -> list[tuple[int, int]]:
         """(sequence number, start) of the runs that have started and not been reported ended."""
         if not self.is_sync:

@@ -46,7 +46,7 @@ class Dispatcher:
         self.async_concurrency = async_concurrency
         self.cancel_grace = cancel_grace * 1000
         self.children: dict[int, Child] = {}
-        self.async_names: Collection[str] = frozenset()
+        self.async_names: tuple[str, ...] = ()
         self.pace = Pace()
         self._shelf: deque[Shelved] = deque()
         self._passed: tuple[str, int, int] | None = None  # id, weight, since

@@ -108,7 +108,7 @@ CREATE TABLE headbox_task_history (
     removed INTEGER NOT NULL DEFAULT 0,
     held INTEGER NOT NULL DEFAULT 0,
     worker TEXT,
-    snapshot_id TEXT CHECK (snapshot_id IS NULL),
+    snapshot_id TEXT,
     claimed_state TEXT,
     progress TEXT,
     result BLOB,
@@ -116,8 +116,7 @@ CREATE TABLE headbox_task_history (
     exception TEXT,
     traceback TEXT,
     final INTEGER NOT NULL,
-    PRIMARY KEY (id, run),
-    CHECK (final = 0 OR state <> 'reset')
+    PRIMARY KEY (id, run)
 ) STRICT;
 
 CREATE INDEX headbox_task_history_finish ON headbox_task_history (finish_time, id, run);

@@ -1,0 +1,271 @@
+"""Keeps the children: raises them, hears what they say, settles the runs of those that end, and replaces them."""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+from headbox.clock import Clock
+from headbox.config import Settings
+from headbox.domain.errors import HeadboxError
+from headbox.domain.outcomes import Outcome
+from headbox.domain.schedulers import format_duration
+from headbox.domain.states import Event
+from headbox.domain.task import Instant, Task
+from headbox.worker.children import Child, death
+from headbox.worker.dispatcher import Dispatcher
+from headbox.worker.ledger import Ledger
+from headbox.worker.nursery import Gone, Nursery
+from headbox.worker.pace import AHEAD
+from headbox.worker.process import resident_memory
+from headbox.worker.protocol import (
+    ChildFailed,
+    Ended,
+    Exited,
+    Failed,
+    Kind,
+    Progressed,
+    Raised,
+    Ready,
+    Reason,
+    Started,
+    Unknown,
+)
+
+MAX_FAILED_STARTS = 3  # children in a row that could not start, until the worker gives up
+
+EVENTS: Mapping[Reason, Event] = {Reason.CANCEL: "cancel", Reason.TIMEOUT: "expire", Reason.SHUTDOWN: "lose"}
+
+logger = logging.getLogger(__name__)
+
+
+class WorkerFailed(HeadboxError):
+    """The worker cannot go on; the message says why."""
+
+
+class Keeper:
+    """The children of one worker. What their runs came to goes into the ledger; a callable that the application lacks
+    is told to `lack`. `changed`: a run has ended since somebody last looked, so there may be room."""
+
+    def __init__(
+        self,
+        nursery: Nursery,
+        dispatcher: Dispatcher,
+        ledger: Ledger,
+        settings: Settings,
+        clock: Clock,
+        selector: selectors.BaseSelector,
+        lack: Callable[[Task], None],
+    ) -> None:
+        self.worker = ""
+        self.changed = False
+        self._nursery = nursery
+        self._dispatcher = dispatcher
+        self._ledger = ledger
+        self._settings = settings
+        self._clock = clock
+        self._selector = selector
+        self._lack = lack
+        self._next_number = 0
+        self._failed_starts = 0
+        selector.register(nursery, selectors.EVENT_READ, self._hear_nursery)
+
+    def raise_children(self) -> None:
+        """Sees to it that there are as many sync children as tasks may run at once, and an async one if need be."""
+        sync = sum(child.is_sync and not child.killed for child in self._dispatcher.children.values())
+        for _ in range(sync, self._settings.concurrency):
+            self._raise_child("sync")
+        if self._dispatcher.async_names and all(
+            child.is_sync or child.killed or child.solitary for child in self._dispatcher.children.values()
+        ):
+            self._raise_child("async")
+
+    def _raise_child(self, kind: Kind) -> None:
+        self._next_number += 1
+        child = Child(self._nursery.raise_child(self._next_number, kind))
+        self._dispatcher.children[self._next_number] = child
+        self._selector.register(child.link, selectors.EVENT_READ, lambda: self._hear(child))
+
+    def _hear(self, child: Child) -> bool:
+        """Reads what a child says; whether there was anything."""
+        messages = child.link.receive()
+        for message in messages:
+            match message:
+                case Ended():
+                    self._end(child, message)
+                case Progressed(seq, progress):
+                    if (task := child.runs.get(seq)) is not None:
+                        self._ledger.progress(task, progress)
+                case Started(seq, started_at):
+                    if seq in child.runs:
+                        child.started[seq] = started_at
+                case Unknown(seq):
+                    if (task := child.drop(seq)) is not None:
+                        self._lack(task)
+                case ChildFailed(text):
+                    self._failed_starts += 1
+                    logger.error("a child could not start: %s", text)
+                    if self._failed_starts >= MAX_FAILED_STARTS:
+                        raise WorkerFailed(text)
+        if child.link.ready:
+            self._failed_starts = 0
+        if child.link.closed:
+            self._selector.unregister(child.link)
+        return bool(messages)
+
+    def _end(self, child: Child, ended: Ended) -> None:
+        interruption = child.interruptions.get(ended.seq)
+        recorded = ended.seq in child.recorded
+        task = child.drop(ended.seq)
+        if task is None:
+            return
+        child.ended += 1
+        self._dispatcher.pace.note(task.callable, ended.ended_at - ended.started_at)
+        started = self._clock.from_monotonic(ended.started_at)
+        if not recorded:
+            self._judge_lateness(task, started)
+        ending = ended.ending
+        finish_time = self._clock.from_monotonic(ended.ended_at)
+        child.retiring = child.retiring or (ended.interrupted and child.is_sync)
+        if ended.interrupted and interruption is not None:
+            outcome = self._interrupted(task, interruption.reason, started, finish_time, ending.traceback)
+            self._ledger.outcomes.append(outcome)
+        else:  # a child that interrupts itself has its run fail
+            self._ledger.outcomes.append(
+                Outcome(
+                    task.id,
+                    task.run,
+                    "succeed" if ending.event == "succeed" else "fail",
+                    finish_time,
+                    started,
+                    ending.result,
+                    ending.public_result,
+                    ending.exception,
+                    ending.traceback,
+                    ending.retry_after,
+                    ending.discard,
+                )
+            )
+        self.changed = True
+        self._recycle(child)
+
+    def _interrupted(
+        self, task: Task, reason: Reason, start: Instant | None, finish: Instant, traceback: str | None = None
+    ) -> Outcome:
+        sentences = {
+            Reason.CANCEL: None,
+            Reason.TIMEOUT: f"the run lasted longer than its timeout of {format_duration(task.timeout or 0)}",
+            Reason.SHUTDOWN: f"worker {self.worker} on host {socket.gethostname()} was shut down before the run ended",
+        }
+        return Outcome(
+            task.id,
+            task.run,
+            EVENTS[reason],
+            finish,
+            start,
+            exception=sentences[reason],
+            traceback=traceback if reason == Reason.TIMEOUT else None,
+            counts=False,
+        )
+
+    def _recycle(self, child: Child) -> None:
+        """Replaces a child that has had its number of runs, or has grown beyond its memory."""
+        runs, memory = self._settings.child_runs, self._settings.child_memory
+        if child.retiring or (runs is None and memory is None):
+            return
+        if (runs is not None and child.ended >= runs) or (
+            memory is not None and child.link.pid and resident_memory(child.link.pid) > memory
+        ):
+            self._retire(child)
+
+    def _retire(self, child: Child) -> None:
+        child.retiring = True
+        if child.is_sync:
+            self._dispatcher.take_back_from(child, time.monotonic_ns())
+        child.link.stop()
+
+    def kill(self, child: Child) -> None:
+        """SIGKILL to the child and what its tasks have started."""
+        child.killed = True
+        self._nursery.kill(child.link.number)
+
+    def _hear_nursery(self) -> None:
+        for message in self._nursery.receive():
+            match message:
+                case Exited(number, _, status):
+                    self._bury(number, status)
+                case Gone(status):
+                    self._replace_forkserver(status)
+                case Failed(text):
+                    raise WorkerFailed(text)
+                case Raised() | Ready():
+                    pass
+
+    def _bury(self, number: int, status: int) -> None:
+        """Settles the runs of a child that has ended, and forgets it."""
+        child = self._dispatcher.children.get(number)
+        if child is None:
+            return
+        self._hear_out(child)
+        del self._dispatcher.children[number]
+        in_progress = dict(child.in_progress())
+        now = self._clock.now()
+        unstarted = []
+        for seq, task in child.runs.items():
+            interruption = child.interruptions.get(seq)
+            if seq not in in_progress and interruption is None:
+                unstarted.append(task)
+                continue
+            start = self._clock.from_monotonic(in_progress[seq]) if seq in in_progress else None
+            if interruption is not None:
+                self._ledger.outcomes.append(self._interrupted(task, interruption.reason, start, now))
+                continue
+            reason = f"the process that ran it (pid {child.link.pid}) {death(status)}"
+            guilty = not child.killed
+            if not guilty:
+                reason += ", since a neighbour on its event loop could not be interrupted"
+            logger.warning("task %s (%s), run %d: lost: %s", task.id, task.method_name, task.run, reason)
+            lost = Outcome(task.id, task.run, "lose", now, start, exception=reason, counts=guilty)
+            self._ledger.outcomes.append(lost)
+        self._dispatcher.shelve(unstarted, time.monotonic_ns(), first=True)
+        self.changed = True
+        child.link.close()
+
+    def _hear_out(self, child: Child) -> None:
+        """All that a dead child has said. A process of its task that left its group may keep the socket open."""
+        while not child.link.closed:
+            if not self._hear(child):
+                self._selector.unregister(child.link)
+                break
+
+    def _replace_forkserver(self, status: int) -> None:
+        logger.error("the forkserver %s; starting another", death(status))
+        self._selector.unregister(self._nursery)
+        for number in list(self._dispatcher.children):
+            self._dispatcher.children[number].killed = False
+            self._bury(number, -signal.SIGKILL)
+        self._nursery.start()
+        self._selector.register(self._nursery, selectors.EVENT_READ, self._hear_nursery)
+
+    def note_starts(self, now: int) -> None:
+        """Records the starts of runs that have lasted a while."""
+        for child in self._dispatcher.children.values():
+            for seq, started_at in child.in_progress():
+                if seq not in child.recorded and now - started_at >= AHEAD:
+                    child.recorded.add(seq)
+                    task = child.runs[seq]
+                    start = self._clock.from_monotonic(started_at)
+                    self._judge_lateness(task, start)
+                    self._ledger.start(task, start)
+
+    def _judge_lateness(self, task: Task, start: Instant) -> None:
+        if task.scheduled_time is None:
+            return
+        threshold = task.schedule_threshold
+        late = start - max(task.due_time, task.scheduled_time)
+        if late > (self._settings.schedule_threshold if threshold is None else threshold):
+            logger.error("task %s (%s) started %s late", task.id, task.method_name, format_duration(late))

@@ -1,0 +1,57 @@
+"""What a worker has to tell the store and has not yet: it outlives a database that is away."""
+
+from __future__ import annotations
+
+from headbox.domain.outcomes import Outcome
+from headbox.domain.task import Instant, Task
+from headbox.storage.records import Progress, Release, Report, Start
+
+PROGRESS_EVERY = 50_000_000  # ns between two transactions that carry nothing but progress
+
+
+class Ledger:
+    """Collected since the last exchange."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self._starts: list[Start] = []
+        self._releases: list[Release] = []
+        self._progress: dict[tuple[str, int], str] = {}  # the latest of each run
+        self._told_at = 0
+
+    def start(self, task: Task, start_time: Instant) -> None:
+        """A run has lasted long enough for its start to be recorded."""
+        self._starts.append(Start(task.id, task.run, start_time))
+
+    def progress(self, task: Task, progress: str) -> None:
+        """A run's latest progress, as JSON."""
+        self._progress[task.id, task.run] = progress
+
+    def release(self, task: Task, *, hold: bool = False) -> None:
+        """A claimed run was not started."""
+        self._releases.append(Release(task.id, task.run, hold))
+
+    def is_pressing(self, now: int) -> bool:
+        """Whether something should be written now; progress alone can wait a little."""
+        if self.outcomes or self._starts or self._releases:
+            return True
+        return bool(self._progress) and now >= self._told_at + PROGRESS_EVERY
+
+    def is_empty(self) -> bool:
+        """Whether nothing is left to write."""
+        return not (self.outcomes or self._starts or self._releases or self._progress)
+
+    def next_time(self) -> int | None:
+        """When progress is to be written."""
+        return self._told_at + PROGRESS_EVERY if self._progress else None
+
+    def report(self) -> Report:
+        """Everything, for one exchange."""
+        progress = [Progress(id, run, text) for (id, run), text in self._progress.items()]
+        return Report(outcomes=self.outcomes, starts=self._starts, progress=progress, releases=self._releases)
+
+    def clear(self, now: int) -> None:
+        """The report was written (or is nobody's business any more)."""
+        if self._progress:
+            self._told_at = now
+        self.outcomes, self._starts, self._releases, self._progress = [], [], [], {}
