@@ -56,12 +56,17 @@ def run_api(settings: Settings, announce: Callable[[str, str], object], *, is_wa
     server.run_on_socket()
 
 
-def run_work(settings: Settings, *, preload: bool, status: Callable[[Mapping[str, Any]], None] | None) -> int:
-    """Runs a worker until it is told to stop, and gives its exit status. Tasks never see the admin's password."""
-    from headbox.worker.supervisor import run_worker
+def run_work(loaded: Loaded, *, preload: bool, status: Callable[[Mapping[str, Any]], None] | None) -> int:
+    """Runs a worker until it is told to stop, and gives its exit status. Tasks never see the admin's password.
+
+    `status` is told {"database": url} once the database is ready: that of the application, if it names one.
+    """
+    from headbox.worker.startup import run_worker
 
     os.environ.pop("HEADBOX_ADMIN_PASSWORD", None)
-    return run_worker(msgspec.structs.replace(settings, admin_password=None), preload=preload, status=status)
+    settings = msgspec.structs.replace(loaded.settings, admin_password=None)
+    database_given = loaded.origins["database"].startswith("option")
+    return run_worker(settings, preload=preload, database_given=database_given, status=status)
 
 
 def make_admin(queue: TaskQueue, password: str | None, *, is_watched: bool) -> str:

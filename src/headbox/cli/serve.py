@@ -61,7 +61,7 @@ def work(preload: bool, status_fd: int | None, parent: int | None, **typed: Any)
     from headbox.assemble import run_work
 
     begin(parent)
-    return run_work(load(typed).settings, preload=preload, status=reporter(status_fd))
+    return run_work(load(typed), preload=preload, status=reporter(status_fd))
 
 
 def begin(parent: int | None) -> None:
