@@ -11,9 +11,10 @@ from msgspec.structs import fields
 from headbox.web.problems import Problem, too_deep
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+QueueName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\s,\x00-\x1f\x7f]*$")]
 UserName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._@+-]+$")]
 Password = Annotated[str, Meta(min_length=8, max_length=1000)]
-Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Duration = Annotated[str, Meta(max_length=100, examples=["PT30M"], description="an ISO 8601 duration of fixed length")]
 Schedule = Annotated[
     str,
@@ -40,7 +41,7 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     schedule_threshold: Duration | None = None
     weight: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     priority: Annotated[int, Meta(ge=-9, le=9)] | None = None
-    queue: Name | None = None
+    queue: QueueName | None = None
     unique: bool | None = None
     job_id: Name | None = None
 

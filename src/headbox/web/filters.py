@@ -87,7 +87,7 @@ def _instant(query: Query, name: str) -> Instant | None:
         raise Problem(400, f"{name}: {error}") from None
 
 
-def parse_fields(query: Query) -> Show:
+def parse_fields(query: Query, now: Instant) -> Show:
     """How to show tasks under `?fields=…`; 400 for a field that does not exist."""
     text = single(query, "fields")
     if text is None:
@@ -100,4 +100,4 @@ def parse_fields(query: Query) -> Show:
             f"there is no field {unknown[0][:50]!r}; valid are {', '.join(FIELDS)}, or all",
             errors=[{"parameter": "fields", "detail": f"there is no field {name[:50]!r}"} for name in unknown],
         )
-    return showing(names)
+    return showing(names, now)

@@ -4,6 +4,7 @@ may take. Successes are remembered under a keyed hash: a client that sends its p
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import secrets
 from collections import OrderedDict
@@ -20,7 +21,9 @@ THREADS: Final = 2
 WAITING: Final = 200  # verifications that may wait for a thread
 REMEMBERED: Final = 10_000
 
-_hasher: Final = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)
+PASSES, MEMORY, LANES = 2, 19456, 1  # memory in KiB
+
+_hasher: Final = PasswordHasher(PASSES, MEMORY, LANES, hash_len=32, salt_len=16, type=Type.ID)
 
 
 def hash_password(password: str) -> str:
@@ -36,6 +39,12 @@ def matches(stored_hash: str, password: str) -> bool:
         return False
 
 
+def impossible_hash() -> str:
+    """What no password matches, though looking takes as long as for any other."""
+    salt, digest = (base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
+    return f"$argon2id$v=19$m={MEMORY},t={PASSES},p={LANES}${salt}${digest}"
+
+
 class Passwords:
     """Verifies without blocking the event loop."""
 
@@ -44,7 +53,7 @@ class Passwords:
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._under_way: dict[bytes, asyncio.Future[bool]] = {}
-        self._nobody = hash_password(secrets.token_urlsafe())  # an unknown user costs the same time
+        self._nobody = impossible_hash()
 
     def remembers(self, stored_hash: str | None, password: str) -> bool:
         """Whether this password was found right for this hash before."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from headbox.domain.iso8601 import format_duration, time_of
-from headbox.domain.states import STATES
+from headbox.domain.states import READY, STATES
 from headbox.domain.task import Instant, Span, Task
 
 encode: Final = msgspec.json.Encoder().encode
@@ -38,11 +39,13 @@ def _duration(span: Span | None) -> str | None:
     return None if span is None else format_duration(span)
 
 
-def waiting_for(task: Task) -> list[dict[str, Any]]:
+def waiting_for(task: Task, now: Instant) -> list[dict[str, Any]]:
     """Why a task does not run yet: each reason with what it waits for; [] where nothing but a worker is missing."""
-    if task.state not in ("waiting", "reset"):
+    if task.state not in READY:
         return []
-    reasons: list[dict[str, Any]] = [{"reason": "time", "due_time": time_of(task.due_time)}]
+    reasons: list[dict[str, Any]] = []
+    if task.due_time > now:
+        reasons.append({"reason": "time", "due_time": time_of(task.due_time)})
     if task.held:
         reasons.append({"reason": "callable", "callable": task.callable})
     return reasons
@@ -51,7 +54,7 @@ def waiting_for(task: Task) -> list[dict[str, Any]]:
 class Field(msgspec.Struct, frozen=True):
     """One attribute of a Task: how it is read from the record, and its JSON schema."""
 
-    get: Callable[[Task], Any]
+    get: Callable[[Task], Any] | None  # None: it depends on the time too
     schema: Schema
 
 
@@ -125,7 +128,7 @@ FIELDS: Final[dict[str, Field]] = {
     "worker": Field(lambda task: task.worker, _maybe_text("the worker that runs it, or ran it")),
     "enqueue_time": Field(lambda task: _time(task.enqueue_time), _maybe_time("when it was enqueued")),
     "due_time": Field(lambda task: _time(task.due_time), _maybe_time("when it may run")),
-    "waiting_for": Field(waiting_for, {"type": "array", "description": "why it does not run yet"}),
+    "waiting_for": Field(None, {"type": "array", "description": "why it does not run yet"}),
     "schedule": Field(lambda task: task.schedule, _maybe_text("its schedule; null for immediate tasks")),
     "schedule_name": Field(lambda task: task.schedule_name, _maybe_text("the name of a declared schedule")),
     "declared_by": Field(lambda task: task.declared_by, _maybe_text("the application that declares the schedule")),
@@ -150,14 +153,15 @@ DEFAULT_FIELDS: Final[tuple[str, ...]] = tuple(FIELDS)[:15]
 Show = Callable[[Task], dict[str, Any]]
 
 
-def showing(names: Iterable[str]) -> Show:
-    """A function that gives those attributes of a task, in the order of the table."""
+def showing(names: Iterable[str], now: Instant) -> Show:
+    """A function that gives those attributes of a task as they are `now`, in the order of the table."""
     chosen = set(names)
-    getters = tuple((name, field.get) for name, field in FIELDS.items() if name in chosen)
+    timely = partial(waiting_for, now=now)
+    getters = tuple((name, field.get or timely) for name, field in FIELDS.items() if name in chosen)
     return lambda task: {name: get(task) for name, get in getters}
 
 
-show_task: Final[Show] = showing(DEFAULT_FIELDS)
+show_task: Final[Show] = showing(DEFAULT_FIELDS, now=0)
 
 
 def encode_members(tasks: Sequence[Task], show: Show) -> bytes:

@@ -12,14 +12,16 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from headbox.config import Settings
 from headbox.domain.errors import ConfigError
 from headbox.domain.task import SECOND
 from headbox.task_queue import TaskQueue
-from headbox.web.app import Api, build, with_health_at_root
+from headbox.web.app import build, with_health_at_root
 from headbox.web.problems import CONTENT_TYPE, Problem
+from headbox.web.service import Service
 
 MAX_HEAD: Final = 64 * 1024  # bytes of request line and headers
 BACKLOG: Final = 2048
@@ -59,9 +61,9 @@ class Protocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """Stops as the rest of Headbox does: a drained stop is a success, and whoever waits for a task is answered."""
 
-    def __init__(self, config: uvicorn.Config, api: Api, announce: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, announce: Callable[[], object]) -> None:
         super().__init__(config)
-        self._api = api
+        self._service = service
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -70,9 +72,9 @@ class Server(uvicorn.Server):
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._api.service.waiting.stop()
+        self._service.waiting.stop()
         await super().shutdown(sockets)
-        self._api.service.close()
+        self._service.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -123,8 +125,15 @@ def make_server(queue: TaskQueue, settings: Settings, announce: Callable[[str], 
     listener = listen(settings.host, settings.port)
     address = url(settings, listener)
     api = build(queue, settings)
-    config = uvicorn.Config(
-        api if settings.prefix == "/" else with_health_at_root(api, settings.prefix),
+    app = api if settings.prefix == "/" else with_health_at_root(api, settings.prefix)
+    server = Server(configuration(app, settings), api.service, lambda: announce(address))
+    return Running(server, listener)
+
+
+def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How uvicorn is to run the application."""
+    return uvicorn.Config(
+        app,
         http=Protocol,
         ws="none",
         loop="uvloop",
@@ -138,7 +147,6 @@ def make_server(queue: TaskQueue, settings: Settings, announce: Callable[[str], 
         timeout_keep_alive=30,
         timeout_graceful_shutdown=max(1, settings.grace // SECOND),
     )
-    return Running(Server(config, api, lambda: announce(address)), listener)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -151,6 +159,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
+        listener.listen(BACKLOG)
     except PermissionError:
         listener.close()
         raise ConfigError(f"this user may not listen on port {port}; choose one from 1024 up with --port") from None

@@ -8,7 +8,7 @@ from typing import Any, Final
 from headbox.domain.errors import InvalidSchedule
 from headbox.domain.iso8601 import parse_duration
 from headbox.domain.schedulers import ImmediateScheduler, Scheduler, parse_schedule
-from headbox.domain.task import Instant, Span, Task
+from headbox.domain.task import SYSTEM_QUEUE, Instant, Span, Task
 from headbox.storage import records
 from headbox.storage.records import Filter
 from headbox.storage.store import Store
@@ -36,7 +36,7 @@ def changing(verb: str) -> Callable[[Request], Any]:
     """The handler of a call that is one verb of the store on one task, and has no body."""
 
     async def change(request: Request) -> Reply:
-        show = parse_fields(request.query)
+        show = parse_fields(request.query, request.now)
         task = await changeable_task(request)
         read_nothing(await request.body())
         changed = await request.call(getattr(request.store, verb), task.id, request.now)
@@ -47,7 +47,7 @@ def changing(verb: str) -> Callable[[Request], Any]:
 
 async def reschedule(request: Request) -> Reply:
     """`PUT /tasks/<id>/schedule/`."""
-    show = parse_fields(request.query)
+    show = parse_fields(request.query, request.now)
     task = await changeable_task(request)
     body = read_body(await request.body(), NewSchedule)
     errors: list[dict[str, str]] = []
@@ -60,7 +60,7 @@ async def reschedule(request: Request) -> Reply:
 
 async def cancel_found(request: Request) -> Reply:
     """`POST /tasks/cancel/?…`."""
-    show = parse_fields(request.query)
+    show = parse_fields(request.query, request.now)
     if not filters_anything(request.query):
         raise Problem(400, "give at least one filter; state=current cancels all that is not complete")
     filter = _cancelable(request, parse_filter(request.query, request.principal))
@@ -81,7 +81,7 @@ def _cancelable(request: Request, filter: Filter) -> Filter:
 
 async def enqueue(request: Request) -> Reply:
     """`POST /tasks/`."""
-    show = parse_fields(request.query)
+    show = parse_fields(request.query, request.now)
     body = read_body(await request.body(), NewTask)
     errors: list[dict[str, str]] = []
     options = _options(body, errors)
@@ -120,13 +120,13 @@ def find_callable(published: Sequence[records.Callable], name: str) -> records.C
 def _options(body: NewTask, errors: list[dict[str, str]]) -> dict[str, Any]:
     return {
         "schedule": ImmediateScheduler() if body.schedule is None else _schedule(body.schedule, errors),
-        "timeout": _duration("timeout", body.timeout, errors),
+        "timeout": _duration("timeout", body.timeout, errors, lowest=1),
         "attempts": body.attempts,
         "failure_threshold": body.failure_threshold,
         "schedule_threshold": _duration("schedule_threshold", body.schedule_threshold, errors),
         "weight": body.weight,
         "priority": body.priority,
-        "queue": body.queue,
+        "queue": _queue(body.queue, errors),
         "unique": body.unique,
         "job_id": body.job_id,
     }
@@ -140,12 +140,21 @@ def _schedule(text: str, errors: list[dict[str, str]]) -> Scheduler:
         return ImmediateScheduler()
 
 
-def _duration(name: str, text: str | None, errors: list[dict[str, str]]) -> Span | None:
+def _duration(name: str, text: str | None, errors: list[dict[str, str]], lowest: Span = 0) -> Span | None:
     try:
-        return None if text is None else parse_duration(text)
+        span = None if text is None else parse_duration(text)
     except InvalidSchedule as error:
         errors.append(wrong(name, str(error)))
         return None
+    if span is not None and span < lowest:
+        errors.append(wrong(name, "give more than no time, such as PT30M"))
+    return span
+
+
+def _queue(name: str | None, errors: list[dict[str, str]]) -> str | None:
+    if name == SYSTEM_QUEUE:
+        errors.append(wrong("queue", f"{SYSTEM_QUEUE} is the system's own queue; give another"))
+    return name
 
 
 def _change(verb: str, method: str, path: str, summary: str, problems: tuple[int, ...] = (404, 409)) -> Operation:

@@ -37,7 +37,7 @@ async def visible_task(request: Request) -> Task:
 
 async def get_task(request: Request) -> Reply:
     """`GET /tasks/<id>/`."""
-    show = parse_fields(request.query)
+    show = parse_fields(request.query, request.now)
     seconds = parse_wait(single(request.query, "wait"))
     task = await visible_task(request)
     if seconds:
@@ -86,7 +86,7 @@ def parse_wait(text: str | None) -> float:
 
 async def list_tasks(request: Request) -> Reply | SpooledReply:
     """`GET /tasks/`."""
-    show = parse_fields(request.query)
+    show = parse_fields(request.query, request.now)
     filter = parse_filter(request.query, request.principal)
     limit = whole_number(request.query, "limit", 1, MAX_LIMIT)
     cursor = single(request.query, "cursor")
@@ -111,7 +111,7 @@ async def check_known(request: Request, filter: Filter) -> None:
 
 async def list_runs(request: Request) -> SpooledReply:
     """`GET /tasks/<id>/runs/`."""
-    show = parse_fields(request.query)
+    show = parse_fields(request.query, request.now)
     task = await visible_task(request)
     return await task_list(request, lambda: request.store.history(task.id), show)
 
