@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 
 import pytest
@@ -70,8 +69,8 @@ def test_a_message_of_megabytes_is_put_together_from_pieces() -> None:
 
 
 def test_frames_of_many_threads_do_not_mix() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+    ours, theirs = os.pipe()
+    with open(ours, "rb", buffering=0) as inlet, open(theirs, "wb", buffering=0):
         outlet = Outlet(theirs)
         reports = [Progressed(number, str(number) * 20_000) for number in range(8)]
         threads = [
@@ -83,15 +82,15 @@ def test_frames_of_many_threads_do_not_mix() -> None:
         frames: Frames[FromChild] = Frames(FromChild)
         heard: list[FromChild] = []
         while len(heard) < 160:
-            heard += frames.feed(ours.recv(65536))
+            heard += frames.feed(inlet.read(65536))
         for thread in threads:
             thread.join()
     assert sorted(heard, key=lambda message: message.seq) == [report for report in reports for _ in range(20)]
 
 
 def test_a_process_that_a_task_forked_cannot_speak_for_it() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+    ours, theirs = os.pipe()
+    with open(ours, "rb", buffering=0) as inlet, open(theirs, "wb", buffering=0) as ending:
         outlet = Outlet(theirs)
         pid = os.fork()
         if pid == 0:
@@ -101,8 +100,8 @@ def test_a_process_that_a_task_forked_cannot_speak_for_it() -> None:
                 os._exit(42)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
-        theirs.close()
-        assert ours.recv(1) == b""
+        ending.close()
+        assert inlet.read(1) == b""
 
 
 def test_no_message_is_longer_than_it_says() -> None:

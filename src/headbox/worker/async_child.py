@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import socket
 import time
 
 from headbox.running import Ending, UnknownCallable, Work, execute_async
@@ -32,12 +31,12 @@ from headbox.worker.slot import Slot
 class AsyncChild:
     """A child for asynchronous tasks. Each run is an asyncio task, and so has context variables of its own."""
 
-    def __init__(self, queue: TaskQueue, connection: socket.socket, slot: Slot, outlet: Outlet) -> None:
+    def __init__(self, queue: TaskQueue, inlet: int, outlet: Outlet, slot: Slot) -> None:
         self._registry = queue.registry
         self._payloads = queue.payloads
-        self._connection = connection
-        self._slot = slot
+        self._inlet = inlet
         self._outlet = outlet
+        self._slot = slot
         self._frames: Frames[ToChild] = Frames(ToChild)
         self._runs: dict[int, asyncio.Task[None]] = {}
         self._interrupted: set[int] = set()
@@ -51,12 +50,12 @@ class AsyncChild:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        self._loop.add_reader(self._connection, self._read)
+        self._loop.add_reader(self._inlet, self._read)
         self._outlet.send(ChildReady(self._pid))
         await self._stopped.wait()
 
     def _read(self) -> None:
-        data = self._connection.recv(RECEIVE_BYTES)
+        data = os.read(self._inlet, RECEIVE_BYTES)
         if not data:
             os._exit(0)
         for message in self._frames.feed(data):
@@ -65,7 +64,8 @@ class AsyncChild:
                     self._start(runs)
                 case CancelRun(seq, reason) if seq in self._runs:
                     self._interrupted.add(seq)
-                    self._runs[seq].cancel(SENTENCES[reason])
+                    # Behind its first step: a task that is canceled before that never comes to report its end.
+                    self._loop.call_soon(self._runs[seq].cancel, SENTENCES[reason])
                 case Stop():
                     self._stopping = True
         self._stop_when_idle()

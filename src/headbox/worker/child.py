@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
 from typing import NamedTuple, NoReturn, cast
 
@@ -25,12 +24,18 @@ logger = logging.getLogger(__name__)
 
 
 class Birth(NamedTuple):
-    """What a child is given: its kind, the process that starts it, its end of the socketpair, its slot's descriptor."""
+    """What a child is given: its kind, the process that starts it, the pipes from and to the supervisor, its slot."""
 
     kind: Kind
     parent: int
-    connection: int
+    inlet: int
+    outlet: int
     slot: int
+
+    @property
+    def descriptors(self) -> tuple[int, int, int]:
+        """What it inherits; the process that starts it closes them."""
+        return self.inlet, self.outlet, self.slot
 
 
 def live(birth: Birth, queue: TaskQueue | None, app: str | None) -> NoReturn:
@@ -39,10 +44,9 @@ def live(birth: Birth, queue: TaskQueue | None, app: str | None) -> NoReturn:
     status = 1
     try:
         _settle(birth.parent)
-        connection = socket.socket(fileno=birth.connection)
-        outlet = Outlet(connection)
+        outlet = Outlet(birth.outlet)
         try:
-            _run(birth, queue, app, connection, outlet)
+            _run(birth, queue, app, outlet)
         except ApplicationError as error:
             outlet.send(ChildFailed(str(error)))
         else:
@@ -56,14 +60,14 @@ def live(birth: Birth, queue: TaskQueue | None, app: str | None) -> NoReturn:
         os._exit(status)
 
 
-def _run(birth: Birth, queue: TaskQueue | None, app: str | None, connection: socket.socket, outlet: Outlet) -> None:
+def _run(birth: Birth, queue: TaskQueue | None, app: str | None, outlet: Outlet) -> None:
     if queue is None:
         if app is None:
             raise ApplicationError("a worker without an application has nothing to run in children")
         queue = load(app)
     _call_hooks(queue)
     runner = AsyncChild if birth.kind == "async" else SyncChild
-    runner(queue, connection, Slot(birth.slot), outlet).run()
+    runner(queue, birth.inlet, outlet, Slot(birth.slot)).run()
 
 
 def _settle(parent: int) -> None:
@@ -111,12 +115,13 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="headbox.worker.child")
     parser.add_argument("--kind", choices=("sync", "async"), required=True)
     parser.add_argument("--app", required=True)
-    for name in ("--parent", "--connection", "--slot"):
+    for name in ("--parent", "--inlet", "--outlet", "--slot"):
         parser.add_argument(name, type=int, required=True)
     given = parser.parse_args()
-    for descriptor in (given.connection, given.slot):
+    birth = Birth(cast(Kind, given.kind), given.parent, given.inlet, given.outlet, given.slot)
+    for descriptor in birth.descriptors:
         os.set_inheritable(descriptor, False)
-    live(Birth(cast(Kind, given.kind), given.parent, given.connection, given.slot), None, given.app)
+    live(birth, None, given.app)
 
 
 if __name__ == "__main__":

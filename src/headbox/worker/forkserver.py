@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from headbox.domain.errors import HeadboxError
 from headbox.task_queue import TaskQueue
@@ -66,15 +66,19 @@ class Forkserver:
         self._app: str | None = None
         self._preload = True
         self._serving = True
+        self._status = 0
 
-    def run(self) -> None:
-        """Prepares, raises children, reports their ends. Whatever ends it, no child outlives it."""
+    def run(self) -> int:
+        """Prepares, raises children, reports their ends. Whatever ends it, no child outlives it. Returns the status to
+        exit with: 1 if the application could not be used."""
         try:
             while self._serving:
                 for key, _ in self._selector.select():
                     key.data()
+            return self._status
         finally:
             self._kill_children()
+            self._connection.detach()  # it ends with the process: that is how the supervisor sees the end
 
     def _receive(self) -> None:
         data, descriptors, _, _ = socket.recv_fds(self._connection, RECEIVE_BYTES, DESCRIPTORS_AT_ONCE)
@@ -98,7 +102,7 @@ class Forkserver:
             ready = self._import(app, preload) if app else Ready(None, True, [], [], [], [], True)
         except HeadboxError as error:
             self._send(Failed(str(error)))
-            self._serving = False
+            self._serving, self._status = False, 1
             return
         self._preload = ready.preloaded
         self._watch_signals()
@@ -153,7 +157,7 @@ class Forkserver:
     # children
 
     def _raise(self, number: int, kind: Kind) -> None:
-        birth = Birth(kind, os.getpid(), self._descriptors.popleft(), self._descriptors.popleft())
+        birth = Birth(kind, os.getpid(), *(self._descriptors.popleft() for _ in range(3)))
         try:
             pid, wait = self._fork(birth) if self._preload else self._spawn(birth)
         except OSError as error:
@@ -163,8 +167,8 @@ class Forkserver:
             self._children[pid] = Child(number, wait)
             self._send(Raised(number, pid))
         finally:
-            os.close(birth.connection)
-            os.close(birth.slot)
+            for descriptor in birth.descriptors:
+                os.close(descriptor)
 
     def _fork(self, birth: Birth) -> tuple[int, Callable[[], int]]:
         sys.stdout.flush()
@@ -189,9 +193,9 @@ class Forkserver:
     def _spawn(self, birth: Birth) -> tuple[int, Callable[[], int]]:
         assert self._app is not None
         command = [sys.executable, "-m", "headbox.worker.child", "--kind", birth.kind, "--app", self._app]
-        for name in ("parent", "connection", "slot"):
+        for name in ("parent", "inlet", "outlet", "slot"):
             command += [f"--{name}", str(getattr(birth, name))]
-        process = subprocess.Popen(command, pass_fds=[birth.connection, birth.slot], process_group=0)
+        process = subprocess.Popen(command, pass_fds=birth.descriptors, process_group=0)
         return process.pid, process.wait
 
     def _kill_children(self) -> None:
@@ -209,16 +213,17 @@ def _wake(number: int, frame: object) -> None:
     """The wakeup descriptor has said it."""
 
 
-def main() -> None:
-    """Serves the supervisor that started this process: its end of the socketpair and its pid are the arguments."""
+def main() -> NoReturn:
+    """Serves the supervisor that started this process. The arguments: this end of the socketpair, that one's pid."""
     connection, supervisor = map(int, sys.argv[1:])
     signal.signal(signal.SIGINT, _wake)  # Ctrl-C in a terminal reaches every process; it is for the supervisor
     die_with_parent(signal.SIGTERM, supervisor)
     os.set_inheritable(connection, False)
-    Forkserver(socket.socket(fileno=connection), supervisor).run()
+    status = Forkserver(socket.socket(fileno=connection), supervisor).run()
     # The application's exit functions may run, but not hold up the end.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(EXIT_SECONDS)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from headbox.worker.protocol import (
     Raised,
     frame,
 )
-from headbox.worker.slot import Slot
 
 SECRETS = ("HEADBOX_ADMIN_PASSWORD",)  # of the service; no task is to see them
 STOP_SECONDS = 5
@@ -74,10 +73,10 @@ class Nursery:
 
     def raise_child(self, number: int, kind: Kind) -> ChildLink:
         """Asks for a child, under a number that no living child has. Runs may be handed to it once it is `ready`."""
-        ours, theirs = socket.socketpair()
-        link = ChildLink(number, kind, ours, Slot.create())
-        with theirs:
-            self._send(frame(Raise(number, kind)), [theirs.fileno(), link.slot.descriptor])
+        link, pipes = ChildLink.open(number, kind)
+        self._send(frame(Raise(number, kind)), [*pipes, link.slot.descriptor])
+        for descriptor in pipes:
+            os.close(descriptor)
         self._links[number] = link
         return link
 

@@ -1,11 +1,10 @@
-"""What the worker's processes say to each other: msgpack arrays, each with a tag and behind its length, over
-socketpairs. The supervisor talks with the forkserver and with each child; those two never with each other. Times are
+"""What the worker's processes say to each other: msgpack arrays, each with a tag and behind its length. The supervisor
+talks with the forkserver over a socketpair and with each child over two pipes; those never with each other. Times are
 nanoseconds of CLOCK_MONOTONIC, which all processes of one machine share."""
 
 from __future__ import annotations
 
 import os
-import socket
 import struct
 import threading
 from enum import IntEnum
@@ -52,7 +51,7 @@ class Prepare(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Raise(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Start a child. Two descriptors travel with it: the child's end of its socketpair, and its slot."""
+    """Start a child. Three descriptors travel with it: the pipes from and to the supervisor, and the slot."""
 
     number: int
     kind: Kind
@@ -207,15 +206,17 @@ class Frames(Generic[Message]):
 class Outlet:
     """A child's way to its supervisor: writes whole frames, from any thread of the process that made it."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
     def send(self, *messages: FromChild) -> None:
-        """Sends in one write; waits for room. RuntimeError in a process that a task forked: the frames would mix."""
+        """Sends in one write; waits for room. RuntimeError in a process that a task forked: the frames would mix;
+        BrokenPipeError when the supervisor is gone."""
         if os.getpid() != self._pid:
             raise RuntimeError("only the process that runs the task can report its progress, not one that it forked")
         data = b"".join(map(frame, messages))
         with self._lock:
-            self._connection.sendall(data)
+            while (sent := os.write(self._descriptor, data)) < len(data):  # a signal cut it short
+                data = data[sent:]

@@ -90,7 +90,8 @@ class Slot:
             fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
 
     def in_progress(self) -> RunInProgress | None:
-        """The run that a sync child is at; None between runs. Also after its death: what it died in."""
+        """The run that a sync child is at, or died in; None between runs. For a moment it may be one whose Ended has
+        been heard already."""
         words = self._words
         fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
         try:

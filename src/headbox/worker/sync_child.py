@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import socket
 import threading
 import time
 from types import FrameType
@@ -38,12 +37,12 @@ class SyncChild:
     progress is being sent is raised when that is done.
     """
 
-    def __init__(self, queue: TaskQueue, connection: socket.socket, slot: Slot, outlet: Outlet) -> None:
+    def __init__(self, queue: TaskQueue, inlet: int, outlet: Outlet, slot: Slot) -> None:
         self._registry = queue.registry
         self._payloads = queue.payloads
-        self._connection = connection
-        self._slot = slot
+        self._inlet = inlet
         self._outlet = outlet
+        self._slot = slot
         self._pid = os.getpid()
         self._main_thread = threading.get_ident()
         self._in_task = False
@@ -57,7 +56,7 @@ class SyncChild:
         signal.signal(signal.SIGUSR1, self._interrupt)
         frames: Frames[ToChild] = Frames(ToChild)
         self._outlet.send(ChildReady(self._pid))
-        while data := self._connection.recv(RECEIVE_BYTES):
+        while data := os.read(self._inlet, RECEIVE_BYTES):
             for message in frames.feed(data):
                 match message:
                     case Chunk(runs):
