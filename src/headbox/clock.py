@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from headbox.domain.task import Instant
+from headbox.domain.task import Instant, Span
 
 
 class Clock(Protocol):
@@ -15,8 +15,8 @@ class Clock(Protocol):
         """The present instant."""
         ...
 
-    def from_monotonic(self, nanoseconds: int) -> Instant:
-        """The instant at which the machine's monotonic clock showed `nanoseconds`."""
+    def offset(self) -> Span:
+        """What is to be added to the machine's monotonic clock (in microseconds) to give an instant."""
         ...
 
 
@@ -26,5 +26,5 @@ class SystemClock:
     def now(self) -> Instant:
         return time.time_ns() // 1000
 
-    def from_monotonic(self, nanoseconds: int) -> Instant:
-        return self.now() - (time.monotonic_ns() - nanoseconds) // 1000
+    def offset(self) -> Span:
+        return self.now() - time.monotonic_ns() // 1000

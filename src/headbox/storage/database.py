@@ -34,6 +34,11 @@ class Transaction(Protocol):
         """Runs a statement for each row of parameters; how many rows changed in all."""
         ...
 
+    def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
+        """Runs one statement over a whole set of rows, whose values are integers, texts or None; how many rows
+        changed. SQLite sees them as JSON in `rows`, PostgreSQL as one array for each of `names`."""
+        ...
+
     def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         """The rows of a statement that was put together from a filter (reading.py), one by one."""
         ...

@@ -8,7 +8,6 @@ from typing import Any
 
 from headbox.domain.errors import Superseded
 from headbox.domain.outcomes import OUTCOME_STATES, Outcome
-from headbox.domain.states import RESET
 from headbox.domain.task import SYSTEM_QUEUE, Instant, Task
 from headbox.storage.database import Row, Transaction
 from headbox.storage.holds import hold, is_known
@@ -16,10 +15,8 @@ from headbox.storage.lifecycle import settle
 from headbox.storage.records import ClaimRequest, Claims, Exchange, PassedOver, Release, Report, Skipped
 
 ANY_WEIGHT = 2**31 - 1
-_END = (
-    "id", "run", "worker", "state", "start_time", "finish_time", "result", "public_result", "exception", "traceback",
-)  # fmt: skip
-_FENCE = ("id", "run", "worker", "state")
+_PLAIN_END = ("id", "run", "state", "start_time", "finish_time", "result", "public_result")
+_END = (*_PLAIN_END, "exception", "traceback", "worker")
 
 
 def exchange(tx: Transaction, worker: str, report: Report, request: ClaimRequest | None, now: Instant) -> Exchange:
@@ -38,17 +35,26 @@ def exchange(tx: Transaction, worker: str, report: Report, request: ClaimRequest
 
 def finish(tx: Transaction, worker: str, outcomes: list[Outcome], now: Instant) -> tuple[list[Outcome], list[Skipped]]:
     """Records how runs ended, each only if this worker still holds it; (superseded outcomes, skipped occurrences)."""
-    ended = [outcome for outcome in outcomes if outcome.event != "lose"]
-    rows = [
-        (o.id, o.run, worker, OUTCOME_STATES[o.event], o.start_time, o.finish_time, o.result, o.public_result,
-         o.exception, o.traceback)
-        for o in ended
-    ]  # fmt: skip
-    if tx.many("archive_end", _END, rows):
-        archived = tx.many("delete_end", _FENCE, [row[:4] for row in rows])
-        if archived == len(outcomes):
-            return [], []
-    return _finish_singly(tx, worker, outcomes, now)
+    plain: list[tuple[Any, ...]] = []
+    others: list[tuple[Any, ...]] = []
+    for o in outcomes:
+        state = OUTCOME_STATES[o.event]
+        if o.exception is None and o.traceback is None and o.event != "lose" and _is_text(o.result):
+            result = None if o.result is None else o.result.decode()
+            plain.append((o.id, o.run, state, o.start_time, o.finish_time, result, o.public_result))
+        elif o.event != "lose":
+            end = (o.id, o.run, state, o.start_time, o.finish_time, o.result, o.public_result, o.exception, o.traceback)
+            others.append((*end, worker))
+    archived = tx.batch("archive_ends", _PLAIN_END, plain, worker=worker) if plain else 0
+    archived += tx.many("archive_end", _END, others) if others else 0
+    if archived:
+        tx.batch("delete_ends", ("id",), [row[:1] for row in (*plain, *others)], worker=worker)
+    return ([], []) if archived == len(outcomes) else _finish_singly(tx, worker, outcomes, now)
+
+
+def _is_text(result: bytes | None) -> bool:
+    """Whether a result payload is JSON, which a set of rows can carry (a pickle is not)."""
+    return result is None or not result.startswith(b"\x80")
 
 
 def _finish_singly(
@@ -60,7 +66,7 @@ def _finish_singly(
         row = tx.one("live_run", id=outcome.id, run=outcome.run, worker=worker)
         if row is None:
             archived = tx.one("recorded_by", id=outcome.id, run=outcome.run, worker=worker)
-            if archived is None or (archived[0] == RESET and outcome.event != "lose"):
+            if archived is None or (outcome.event != "lose" and archived[0] != OUTCOME_STATES[outcome.event]):
                 superseded.append(outcome)
         elif missed := settle(tx, Task(*row), outcome, now):
             skipped.append(missed)

@@ -75,7 +75,9 @@ def cancel(tx: Transaction, id: str, now: Instant) -> Task:
     if task.state == RUNNING:
         tx.change("ask_to_cancel", id=id)
     else:
-        canceled = replace(task, cancel_attempts=task.cancel_attempts + 1, suspend_asked=task.state == SUSPENDED)
+        canceled = replace(
+            task, cancel_attempts=task.cancel_attempts + 1, suspend_asked=task.suspend_asked or task.state == SUSPENDED
+        )
         settle(tx, canceled, Outcome(id, task.run, "cancel", now), now)
     return get(tx, id)
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+import msgspec
+
 from headbox.domain.errors import HeadboxError, StorageError, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.database import Row, Rows, Transaction
@@ -44,6 +46,9 @@ class SQLiteTransaction:
 
     def many(self, name: str, /, names: tuple[str, ...], rows: Rows) -> int:
         return self._connection.executemany(numbered(self._statements[name], names), rows).rowcount
+
+    def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
+        return self.change(name, rows=msgspec.json.encode(rows).decode(), **parameters)
 
     def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         return self._connection.execute(sql, parameters)

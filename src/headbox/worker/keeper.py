@@ -15,7 +15,8 @@ from headbox.domain.errors import HeadboxError
 from headbox.domain.outcomes import Outcome
 from headbox.domain.schedulers import format_duration
 from headbox.domain.states import Event
-from headbox.domain.task import Instant, Task
+from headbox.domain.task import Instant, Span, Task
+from headbox.running import Ending
 from headbox.worker.children import Child, death
 from headbox.worker.dispatcher import Dispatcher
 from headbox.worker.ledger import Ledger
@@ -24,9 +25,11 @@ from headbox.worker.pace import AHEAD
 from headbox.worker.process import resident_memory
 from headbox.worker.protocol import (
     ChildFailed,
+    ChildReady,
     Ended,
     Exited,
     Failed,
+    FromChild,
     Kind,
     Progressed,
     Raised,
@@ -93,64 +96,54 @@ class Keeper:
     def _hear(self, child: Child) -> bool:
         """Reads what a child says; whether there was anything."""
         messages = child.link.receive()
+        offset = self._clock.offset()
         for message in messages:
-            match message:
-                case Ended():
-                    self._end(child, message)
-                case Progressed(seq, progress):
-                    if (task := child.runs.get(seq)) is not None:
-                        self._ledger.progress(task, progress)
-                case Started(seq, started_at):
-                    if seq in child.runs:
-                        child.started[seq] = started_at
-                case Unknown(seq):
-                    if (task := child.drop(seq)) is not None:
-                        self._lack(task)
-                case ChildFailed(text):
-                    self._failed_starts += 1
-                    logger.error("a child could not start: %s", text)
-                    if self._failed_starts >= MAX_FAILED_STARTS:
-                        raise WorkerFailed(text)
-        if child.link.ready:
-            self._failed_starts = 0
+            if type(message) is Ended:  # nearly all of them
+                self._end(child, message, offset)
+            else:
+                self._heed(child, message)
         if child.link.closed:
             self._selector.unregister(child.link)
         return bool(messages)
 
-    def _end(self, child: Child, ended: Ended) -> None:
-        interruption = child.interruptions.get(ended.seq)
-        recorded = ended.seq in child.recorded
-        task = child.drop(ended.seq)
+    def _heed(self, child: Child, message: FromChild) -> None:
+        match message:
+            case Progressed(seq, progress):
+                if (task := child.runs.get(seq)) is not None:
+                    self._ledger.progress(task, progress)
+            case Started(seq, started_at):
+                if seq in child.runs:
+                    child.started[seq] = started_at
+            case Unknown(seq):
+                if (task := child.drop(seq)) is not None:
+                    self._lack(task)
+            case ChildReady():
+                self._failed_starts = 0
+                self.changed = True
+            case ChildFailed(text):
+                self._failed_starts += 1
+                logger.error("a child could not start: %s", text)
+                if self._failed_starts >= MAX_FAILED_STARTS:
+                    raise WorkerFailed(text)
+
+    def _end(self, child: Child, ended: Ended, offset: Span) -> None:
+        seq, started_at, ended_at, ending = ended.seq, ended.started_at, ended.ended_at, ended.ending
+        interruption = child.interruptions.get(seq) if child.interruptions else None
+        recorded = seq in child.recorded
+        task = child.drop(seq)
         if task is None:
             return
         child.ended += 1
-        self._dispatcher.pace.note(task.callable, ended.ended_at - ended.started_at)
-        started = self._clock.from_monotonic(ended.started_at)
-        if not recorded:
-            self._judge_lateness(task, started)
-        ending = ended.ending
-        finish_time = self._clock.from_monotonic(ended.ended_at)
-        child.retiring = child.retiring or (ended.interrupted and child.is_sync)
-        if ended.interrupted and interruption is not None:
-            outcome = self._interrupted(task, interruption.reason, started, finish_time, ending.traceback)
-            self._ledger.outcomes.append(outcome)
-        else:  # a child that interrupts itself has its run fail
-            self._ledger.outcomes.append(
-                Outcome(
-                    task.id,
-                    task.run,
-                    "succeed" if ending.event == "succeed" else "fail",
-                    finish_time,
-                    started,
-                    ending.result,
-                    ending.public_result,
-                    ending.exception,
-                    ending.traceback,
-                    ending.retry_after,
-                    ending.discard,
-                )
-            )
         self.changed = True
+        self._dispatcher.pace.note(task.callable, ended_at - started_at)
+        start, finish = started_at // 1000 + offset, ended_at // 1000 + offset
+        if task.scheduled_time is not None and not recorded:
+            self._judge_lateness(task, start)
+        if ended.interrupted and interruption is not None:
+            self._ledger.outcomes.append(self._interrupted(task, interruption.reason, start, finish, ending.traceback))
+        else:
+            self._ledger.outcomes.append(_outcome(task, start, finish, ending))
+        child.retiring = child.retiring or (ended.interrupted and child.is_sync)
         self._recycle(child)
 
     def _interrupted(
@@ -213,14 +206,14 @@ class Keeper:
         self._hear_out(child)
         del self._dispatcher.children[number]
         in_progress = dict(child.in_progress())
-        now = self._clock.now()
+        now, offset = self._clock.now(), self._clock.offset()
         unstarted = []
         for seq, task in child.runs.items():
             interruption = child.interruptions.get(seq)
             if seq not in in_progress and interruption is None:
                 unstarted.append(task)
                 continue
-            start = self._clock.from_monotonic(in_progress[seq]) if seq in in_progress else None
+            start = in_progress[seq] // 1000 + offset if seq in in_progress else None
             if interruption is not None:
                 self._ledger.outcomes.append(self._interrupted(task, interruption.reason, start, now))
                 continue
@@ -253,19 +246,36 @@ class Keeper:
 
     def note_starts(self, now: int) -> None:
         """Records the starts of runs that have lasted a while."""
+        offset = self._clock.offset()
         for child in self._dispatcher.children.values():
             for seq, started_at in child.in_progress():
                 if seq not in child.recorded and now - started_at >= AHEAD:
                     child.recorded.add(seq)
                     task = child.runs[seq]
-                    start = self._clock.from_monotonic(started_at)
-                    self._judge_lateness(task, start)
+                    start = started_at // 1000 + offset
+                    if task.scheduled_time is not None:
+                        self._judge_lateness(task, start)
                     self._ledger.start(task, start)
 
     def _judge_lateness(self, task: Task, start: Instant) -> None:
-        if task.scheduled_time is None:
-            return
         threshold = task.schedule_threshold
-        late = start - max(task.due_time, task.scheduled_time)
+        late = start - max(task.due_time, task.scheduled_time or 0)
         if late > (self._settings.schedule_threshold if threshold is None else threshold):
             logger.error("task %s (%s) started %s late", task.id, task.method_name, format_duration(late))
+
+
+def _outcome(task: Task, start: Instant, finish: Instant, ending: Ending) -> Outcome:
+    """What a child says of a run, as the domain says it. One that interrupted itself has failed."""
+    return Outcome(
+        task.id,
+        task.run,
+        "succeed" if ending.event == "succeed" else "fail",
+        finish,
+        start,
+        ending.result,
+        ending.public_result,
+        ending.exception,
+        ending.traceback,
+        ending.retry_after,
+        ending.discard,
+    )

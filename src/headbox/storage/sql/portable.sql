@@ -48,7 +48,8 @@ DELETE FROM headbox_tasks WHERE id = :id
 
 -- change_state --
 -- Suspends or resumes a task that is not running.
-UPDATE headbox_tasks SET state = :state, due_time = :due_time, scheduled_time = :scheduled_time WHERE id = :id
+UPDATE headbox_tasks SET state = :state, due_time = :due_time, scheduled_time = :scheduled_time, suspend_asked = 0
+WHERE id = :id
 
 -- ask_to_cancel --
 -- Asks a run in progress to stop.
