@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from headbox.domain.task import Instant, Span
+from headbox.domain.task import Instant
 
 
 class Clock(Protocol):
@@ -15,16 +15,9 @@ class Clock(Protocol):
         """The present instant."""
         ...
 
-    def offset(self) -> Span:
-        """What is to be added to the machine's monotonic clock (in microseconds) to give an instant."""
-        ...
-
 
 class SystemClock:
     """The machine's own clock."""
 
     def now(self) -> Instant:
         return time.time_ns() // 1000
-
-    def offset(self) -> Span:
-        return self.now() - time.monotonic_ns() // 1000

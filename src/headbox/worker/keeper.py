@@ -96,7 +96,7 @@ class Keeper:
     def _hear(self, child: Child) -> bool:
         """Reads what a child says; whether there was anything."""
         messages = child.link.receive()
-        offset = self._clock.offset()
+        offset = self._offset()
         for message in messages:
             if type(message) is Ended:  # nearly all of them
                 self._end(child, message, offset)
@@ -105,6 +105,10 @@ class Keeper:
         if child.link.closed:
             self._selector.unregister(child.link)
         return bool(messages)
+
+    def _offset(self) -> Span:
+        """What makes an instant of a time by CLOCK_MONOTONIC (in microseconds), which all processes here share."""
+        return self._clock.now() - time.monotonic_ns() // 1000
 
     def _heed(self, child: Child, message: FromChild) -> None:
         match message:
@@ -206,7 +210,7 @@ class Keeper:
         self._hear_out(child)
         del self._dispatcher.children[number]
         in_progress = dict(child.in_progress())
-        now, offset = self._clock.now(), self._clock.offset()
+        now, offset = self._clock.now(), self._offset()
         unstarted = []
         for seq, task in child.runs.items():
             interruption = child.interruptions.get(seq)
@@ -246,7 +250,7 @@ class Keeper:
 
     def note_starts(self, now: int) -> None:
         """Records the starts of runs that have lasted a while."""
-        offset = self._clock.offset()
+        offset = self._offset()
         for child in self._dispatcher.children.values():
             for seq, started_at in child.in_progress():
                 if seq not in child.recorded and now - started_at >= AHEAD:
