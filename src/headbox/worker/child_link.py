@@ -77,12 +77,11 @@ class ChildLink:
         return self.slot.take_back(self.last_seq)
 
     def interrupt(self, seq: int, reason: int) -> None:
-        """Interrupts a run that may be in progress; nothing happens if it is not. May be repeated."""
+        """Interrupts the run if it is in progress; nothing happens if it is not. May be repeated."""
         if self.kind == "async":
             self._send(CancelRun(seq, reason))
-            return
-        self.slot.aim(seq, reason)
-        if self.pid is not None and not self.closed:
+        elif seq == self.slot.last_started and self.pid is not None and not self.closed:
+            self.slot.aim(seq, reason)
             # A dead child's pid is not used again so soon: pids go round before they come again.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGUSR1)

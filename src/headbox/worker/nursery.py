@@ -46,7 +46,8 @@ class Nursery:
     def __init__(self, app: str | None, database: str | None = None, *, preload: bool = True) -> None:
         self._prepare = Prepare(app, database, preload)
         self._process: subprocess.Popen[bytes] | None = None
-        self._links: dict[int, ChildLink] = {}
+        self._links: dict[int, ChildLink] = {}  # of the children that live
+        self._doomed: set[int] = set()  # to be killed, and not known to be there yet
 
     def start(self) -> None:
         """Starts the forkserver. `receive` gives its Ready or Failed when the application is imported."""
@@ -81,9 +82,13 @@ class Nursery:
         return link
 
     def kill(self, number: int) -> None:
-        """SIGKILL to the child and the subprocesses of its tasks; its Exited follows."""
+        """SIGKILL to the child and the subprocesses of its tasks, as soon as its pid is known; its Exited follows."""
         link = self._links.get(number)
-        if link and link.pid is not None:
+        if link is None:
+            return
+        if link.pid is None:
+            self._doomed.add(number)
+        else:
             kill_group(link.pid)
 
     def receive(self) -> list[FromForkserver | Gone]:
@@ -114,8 +119,11 @@ class Nursery:
         match message:
             case Raised(number, pid) if number in self._links:
                 self._links[number].pid = pid
+                if number in self._doomed:
+                    kill_group(pid)
             case Exited(number):
                 self._links.pop(number, None)
+                self._doomed.discard(number)
 
     def _bury(self) -> Gone:
         """Kills the children's groups too: the children die with the forkserver, but not the subprocesses of tasks."""
@@ -124,6 +132,7 @@ class Nursery:
         for number in self._links:
             self.kill(number)
         self._links.clear()
+        self._doomed.clear()
         self._connection.close()
         status = self._process.wait()
         self._process = None

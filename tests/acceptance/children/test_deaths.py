@@ -50,6 +50,12 @@ def test_kill_reaches_the_subprocesses_of_tasks(family: Any, work: Any, tmp_path
     _wait_for_end(pid)
 
 
+def test_a_child_that_is_killed_before_it_is_there_dies_as_well(family: Any) -> None:
+    child = family.newborn()
+    family.nursery.kill(child.number)
+    assert family.exited(child).status == -signal.SIGKILL
+
+
 def test_the_forkserver_killed_takes_all_with_it_and_another_can_be_started(
     family: Any, work: Any, tmp_path: Path
 ) -> None:

@@ -103,6 +103,16 @@ def test_an_interrupt_for_a_run_that_has_ended_strikes_no_other(family: Any, wor
     assert not any(end.interrupted for end in ends)
 
 
+def test_an_interrupt_for_a_run_that_is_still_to_start_spares_the_one_in_progress(family: Any, work: Any) -> None:
+    child = family.child()
+    first, second = child.hand([work.sleep(), work.nothing()])
+    family.in_progress(child, first)
+    child.interrupt(first, Reason.TIMEOUT)
+    child.interrupt(second, Reason.CANCEL)
+    ended = family.ended(child)
+    assert ended.seq == first and "longer than its timeout" in ended.ending.exception
+
+
 def test_interrupts_between_short_runs_strike_the_one_that_is_meant_or_none(family: Any, work: Any) -> None:
     """Children with many short runs, each interrupted at a run picked while they pass by."""
     for _ in range(40):
