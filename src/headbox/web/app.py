@@ -98,7 +98,7 @@ class Resource:
         try:
             request = Request(self._service, operation, scope, receive)
             reply = await _answer(request)
-            status, detail = _outcome(reply)
+            status, detail = reply.status, request.note
         except Exception as error:  # noqa: BLE001 - whatever went wrong becomes a problem document
             problem = problem_of(error)
             reply, status, detail = problem_reply(problem), problem.status, problem.detail
@@ -125,13 +125,6 @@ def _check_permission(request: Request) -> None:
         raise Problem(403, "this call is for super users")
     if isinstance(need, Permission) and not request.operation.owner_too and not me.may(need):
         raise Problem(403, f"this call takes the permission {need}; a super user can give you a role that has it")
-
-
-def _outcome(reply: Reply | SpooledReply) -> tuple[int, str | None]:
-    if isinstance(reply, SpooledReply):
-        return 200, None
-    location = next((value.decode() for name, value in reply.headers if name == b"location"), None)
-    return reply.status, location
 
 
 def _routes(service: Service, operations: Sequence[Operation]) -> list[Route]:

@@ -48,6 +48,7 @@ BODIES: Final = (NewTask, NewSchedule, NewUser, UserChange, NewToken)
 COMPONENTS: Final = "#/components/schemas/"
 PICKLED: Final = ("callable", "args", "kwargs", "timeout", "schedule_threshold", "_progress_callback", "start_time",
                   "finish_time", "result", "exception", "traceback")  # fmt: skip
+PATH_TEXT: Final = {"type": "string", "pattern": r"^[^/\x00-\x1f\x7f]+$"}
 CONVERTOR: Final = re.compile(r"\{(\w+):\w+\}")
 
 
@@ -111,8 +112,7 @@ def _needs(operation: Operation) -> str:
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        for name in re.findall(r"\{(\w+)\}", path)
+        {"name": name, "in": "path", "required": True, "schema": PATH_TEXT} for name in re.findall(r"\{(\w+)\}", path)
     ]
 
 

@@ -46,6 +46,7 @@ class SpooledReply(msgspec.Struct, frozen=True):
     file: IO[bytes]
     size: int
     headers: tuple[Header, ...] = ()
+    status: int = 200
 
 
 def json_reply(status: int, value: Any, *headers: Header) -> Reply:
@@ -102,7 +103,7 @@ async def send_reply(send: Send, reply: Reply | SpooledReply, *, head: bool) -> 
 
 async def _send_spooled(send: Send, reply: SpooledReply, *, head: bool) -> None:
     with reply.file as file:
-        await send(_start(200, JSON, reply.size, reply.headers))
+        await send(_start(reply.status, JSON, reply.size, reply.headers))
         left = 0 if head else reply.size
         while left > CHUNK:
             chunk = await asyncio.to_thread(file.read, CHUNK)

@@ -33,9 +33,21 @@ R = TypeVar("R")
 
 
 class Request:
-    """One call. `path` has the path's parameters, `principal` the caller (None where nobody need be)."""
+    """One call. `path` has the path's parameters, `principal` the caller once it is known; `note` is what the audit log
+    is to keep of what was done."""
 
-    __slots__ = ("_deadline", "_query", "_receive", "operation", "path", "principal", "scope", "service", "store")
+    __slots__ = (
+        "_deadline",
+        "_query",
+        "_receive",
+        "note",
+        "operation",
+        "path",
+        "principal",
+        "scope",
+        "service",
+        "store",
+    )
 
     principal: Principal
 
@@ -45,6 +57,7 @@ class Request:
         self.scope = scope
         self.path: dict[str, str] = scope["path_params"]
         self.store: Store = service.queue.store
+        self.note: str | None = None
         self._receive = receive
         self._query: Query | None = None
         self._deadline: float | None = None
@@ -61,6 +74,12 @@ class Request:
         if self._query is None:
             self._query = parse_query(self.scope["query_string"], self.operation.parameters)
         return self._query
+
+    @property
+    def asked(self) -> str:
+        """The path with its query."""
+        query = self.scope["query_string"].decode("latin-1")
+        return f"{self.scope['path']}?{query}" if query else str(self.scope["path"])
 
     @property
     def address(self) -> str | None:

@@ -139,6 +139,7 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         loop="uvloop",
         lifespan="off",
         log_config=None,
+        log_level="error",  # what clients do wrong they are told themselves
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),

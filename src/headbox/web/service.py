@@ -43,7 +43,7 @@ class Service:
             user=principal.name if principal else None,
             address=request.address,
             method=request.scope["method"],
-            path=request.scope["path"][:DETAIL],
+            path=request.asked[:DETAIL],
             status=status,
             detail=detail[:DETAIL] if detail else None,
         )

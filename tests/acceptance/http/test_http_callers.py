@@ -236,10 +236,23 @@ def test_every_call_that_changes_something_or_tried_to_is_audited(mill: Any) -> 
         ("olga", "POST", f"/tasks/{task.id}/cancel/", 409),
         ("olga", "POST", f"/tasks/{task.id}/cancel/", 202),
     ]
-    assert events[0]["detail"] == made.headers["location"]
+    assert events[0]["detail"] == f"shop:pack as {made.json()['id']}"
     assert {event["address"] for event in events} == {"127.0.0.1"}
     assert {event["time"] for event in events} == {"2026-12-01T12:00:00Z"}
     assert "hunter2" not in str(events)
+
+
+def test_the_audit_log_says_what_was_done(mill: Any) -> None:
+    mill.task(job_id="j")
+    mill.admin.post("/tasks/cancel/?job_id=j")
+    mill.admin.post("/users/", json={"name": "ann", "password": "long enough", "roles": ["readers"]})
+    mill.admin.patch("/users/ann/", json={"password": "even longer", "roles": []})
+    events = [(event["path"], event["detail"]) for event in mill.admin.get("/audit/").json()]
+    assert events == [
+        ("/users/ann/", "password; roles: none"),
+        ("/users/", "user ann, roles: readers"),
+        ("/tasks/cancel/?job_id=j", "canceled 1"),
+    ]
 
 
 def test_the_audit_log_pages(mill: Any) -> None:

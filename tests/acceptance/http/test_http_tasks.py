@@ -194,6 +194,7 @@ def test_ids_select_and_only_an_id_that_no_chosen_state_has_is_a_404(mill: Any) 
         ("limit=1e3", "10000"),
         ("limit=1&limit=2", "once"),
         ("limit=1&cursor=nonsense", "cursor"),
+        ("limit=1&cursor=WyJhIiwxMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwLDFd", "cursor"),
         ("cursor=abc", "limit"),
         ("fields=id,colour", "snapshot_id"),
         ("fields=", "snapshot_id"),

@@ -50,6 +50,7 @@ async def create_user(request: Request) -> Reply:
     )
     if not await request.call(request.store.create_user, user):
         raise Problem(409, f"there is a user {user.name!r} already; choose another name, or PATCH /users/{user.name}/")
+    request.note = f"user {user.name}, roles: {', '.join(user.roles) or 'none'}"
     return json_reply(201, show_user(user), (b"location", request.link(f"/users/{user.name}/").encode()))
 
 
@@ -72,6 +73,9 @@ async def change_user(request: Request) -> Reply:
         raise Problem(403, "a token may not change its user's password; send the present password with HTTP Basic")
     hashed = None if body.password is None else await request.service.authenticator.passwords.hash(body.password)
     roles = None if body.roles is None else tuple(dict.fromkeys(body.roles))
+    changes = ["password"] if hashed else []
+    changes += [] if roles is None else [f"roles: {', '.join(roles) or 'none'}"]
+    request.note = "; ".join(changes)
     return json_reply(200, show_user(await request.call(request.store.change_user, user.name, hashed, roles)))
 
 
@@ -138,6 +142,7 @@ async def create_token(request: Request) -> Reply:
         await request.call(request.store.create_token, token)
     except UnknownName:
         raise invalid([wrong("user", f"there is no user {user!r}")]) from None
+    request.note = f"token {token.id} of {user}"
     return json_reply(201, show_token(token, secret), (b"location", request.link(f"/tokens/{token.id}/").encode()))
 
 
@@ -159,6 +164,7 @@ async def revoke_token(request: Request) -> Reply:
     """`DELETE /tokens/<id>/`."""
     token = await _own_or_any_token(request)
     read_nothing(await request.body())
+    request.note = f"token {token.id} of {token.user}"
     return json_reply(200, show_token(await request.call(request.store.delete_token, token.id)))
 
 

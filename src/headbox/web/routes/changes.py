@@ -55,6 +55,7 @@ async def reschedule(request: Request) -> Reply:
     if errors:
         raise invalid(errors)
     changed = await request.call(request.store.reschedule, task.id, scheduler, request.now)
+    request.note = body.schedule
     return json_reply(202, show(changed))
 
 
@@ -66,6 +67,7 @@ async def cancel_found(request: Request) -> Reply:
     filter = _cancelable(request, parse_filter(request.query, request.principal))
     read_nothing(await request.body())
     canceled = await request.call(request.store.cancel_found, filter, request.now)
+    request.note = f"canceled {len(canceled)}"
     return json_reply(202, [show(task) for task in canceled])
 
 
@@ -100,6 +102,7 @@ async def enqueue(request: Request) -> Reply:
         )
     except RecursionError:
         raise too_deep() from None
+    request.note = f"{callable.name} as {task.id}"
     return json_reply(202, show(task), (b"location", request.link(f"/tasks/{task.id}/").encode()))
 
 

@@ -49,6 +49,7 @@ async def cancel_job(request: Request) -> Reply:
     read_nothing(await request.body())
     owned = None if me.may(Permission.UPDATE) else me.name
     result = await request.call(request.store.cancel_job, job.id, request.now, owned)
+    request.note = f"canceled {len(result.canceled)}"
     completed, canceled = ([show(task) for task in tasks] for tasks in (result.completed, result.canceled))
     return json_reply(202, {"id": result.id, "completed": completed, "cancelled": canceled})
 
