@@ -185,14 +185,16 @@ class Forkserver:
         return pid, lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
     def _forget(self) -> None:
-        """In a fork: closes what is the forkserver's."""
+        """In a fork: closes what is the forkserver's, or meant for the next child."""
         for end in (self._connection, *self._wakeup):
             end.close()
+        for descriptor in self._descriptors:
+            os.close(descriptor)
         self._selector.close()
 
     def _spawn(self, birth: Birth) -> tuple[int, Callable[[], int]]:
         assert self._app is not None
-        command = [sys.executable, "-m", "headbox.worker.child", "--kind", birth.kind, "--app", self._app]
+        command = [sys.executable, "-P", "-m", "headbox.worker.child", "--kind", birth.kind, "--app", self._app]
         for name in ("parent", "inlet", "outlet", "slot"):
             command += [f"--{name}", str(getattr(birth, name))]
         process = subprocess.Popen(command, pass_fds=birth.descriptors, process_group=0)

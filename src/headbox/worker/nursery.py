@@ -52,7 +52,8 @@ class Nursery:
     def start(self) -> None:
         """Starts the forkserver. `receive` gives its Ready or Failed when the application is imported."""
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "headbox.worker.forkserver", str(theirs.fileno()), str(os.getpid())]
+        # -P: what lies in the current directory must not stand in for Python's own modules; the application may.
+        command = [sys.executable, "-P", "-m", "headbox.worker.forkserver", str(theirs.fileno()), str(os.getpid())]
         environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
         with theirs:
             self._process = subprocess.Popen(
@@ -111,6 +112,7 @@ class Nursery:
         if self._process:
             with contextlib.suppress(OSError):  # it has ended already
                 self._connection.shutdown(socket.SHUT_RDWR)
+            self._process.terminate()  # which it heeds only while it imports the application, and reads nothing
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
             self._bury()

@@ -100,6 +100,28 @@ def test_an_import_that_ends_the_process_is_seen(make_family: Any, tmp_path: Pat
     assert family.hear(None, Gone) == Gone(7)
 
 
+def test_an_import_that_does_not_end_can_be_stopped(
+    make_family: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headbox.worker.nursery.STOP_SECONDS", 1000)
+    (tmp_path / "shop.py").write_text("import time\nopen('importing', 'w').close()\ntime.sleep(1000)\n")
+    family = make_family("shop:queue", folder=tmp_path)
+    family.nursery.start()
+    family.until((tmp_path / "importing").exists)
+    family.nursery.stop()
+    assert family.nursery.pid is None
+
+
+def test_a_file_of_the_application_may_be_called_as_a_module_of_python(make_family: Any, tmp_path: Path) -> None:
+    for name in ("asyncio", "logging", "queue", "selectors"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('this is not the one that was meant')\n")
+    (tmp_path / "shop.py").write_text(QUEUE)
+    for preload in (True, False):
+        family = make_family("shop:queue", folder=tmp_path, preload=preload)
+        assert isinstance(family.start(), Ready)
+        assert family.child().ready
+
+
 @pytest.mark.parametrize(
     ("opening", "named"),
     [

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from headbox.worker.nursery import Gone
+from headbox.worker.nursery import Gone, Nursery
 from headbox.worker.protocol import Ended
 
 PATIENCE = 20  # seconds
@@ -92,6 +92,23 @@ def test_the_supervisor_killed_takes_all_with_it(tmp_path: Path, preload: str) -
         _wait_for(descriptor)
 
 
+def test_the_supervisor_killed_takes_an_import_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop.py").write_text(
+        "import os, time\nopen('new', 'w').write(str(os.getpid()))\nos.rename('new', 'pid')\ntime.sleep(1000)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    supervisor = os.fork()
+    if supervisor == 0:
+        Nursery("shop:queue").start()
+        signal.pause()
+    while not (tmp_path / "pid").exists():
+        os.sched_yield()
+    descriptor = os.pidfd_open(int((tmp_path / "pid").read_text()))
+    os.kill(supervisor, signal.SIGKILL)
+    os.waitpid(supervisor, 0)
+    _wait_for(descriptor)
+
+
 def test_stopping_the_nursery_leaves_nobody(family: Any, work: Any, tmp_path: Path) -> None:
     child = family.child()
     child.hand([work.start_subprocess(str(tmp_path / "pid"), "sleep")])
@@ -115,13 +132,18 @@ def test_children_come_and_go_without_a_trace(family: Any, work: Any) -> None:
 
 
 def test_a_child_has_no_descriptors_of_the_forkserver_or_of_other_children(family: Any, work: Any) -> None:
-    children = [family.child() for _ in range(3)]
-    children[-1].hand([work.describe_process()])
-    process = json.loads(family.ended(children[-1]).ending.result)
-    assert sum(target.startswith("pipe:") for target in process["descriptors"]) == 2 + len(_own_pipes())
-    assert not any(target.startswith("socket:") for target in process["descriptors"])
-    assert sum("headbox-slot" in target for target in process["descriptors"]) == 2  # one is the mapping's own
-    assert not any("eventpoll" in target for target in process["descriptors"])
+    children = [family.newborn() for _ in range(3)]
+    family.until(lambda: all(child.ready for child in children))
+    for child in children:
+        child.hand([work.describe_process()])
+        _check_descriptors(json.loads(family.ended(child).ending.result)["descriptors"])
+
+
+def _check_descriptors(descriptors: list[str]) -> None:
+    assert sum(target.startswith("pipe:") for target in descriptors) == 2 + len(_own_pipes())
+    assert not any(target.startswith("socket:") for target in descriptors)
+    assert sum("headbox-slot" in target for target in descriptors) == 2  # one is the mapping's own
+    assert not any("eventpoll" in target for target in descriptors)
 
 
 def _own_pipes() -> list[str]:
