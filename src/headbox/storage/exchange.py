@@ -103,7 +103,7 @@ def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> 
     if request.apart and request.apart_limit > 0:
         tasks += _claim_levels(tx, levels, request.apart_limit, terms | {"only": dumps(request.apart)})
     passed_over = _find_passed_over(tx, levels, terms) if max_weight < ANY_WEIGHT else None
-    return Claims(tasks, _next_time(tx, levels, now), passed_over, len(tasks) >= request.limit)
+    return Claims(tasks, _next_time(tx, levels, now), passed_over, 0 < request.limit <= len(tasks))
 
 
 def _levels(tx: Transaction, request: ClaimRequest) -> list[Row]:

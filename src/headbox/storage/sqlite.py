@@ -99,7 +99,7 @@ class SQLiteDatabase:
     def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
         """A connection as all of ours are: WAL, synchronous=FULL, checkpoints only by our own hand."""
         self._refuse_network()
-        with _sentences(self.path):
+        with sentences(self.path):
             # SQLite would follow the umask; hashes and payloads are for their owner alone.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             connection = sqlite3.connect(
@@ -145,6 +145,7 @@ class SQLiteDatabase:
         try:
             with self._exclusive() as connection:
                 transaction = SQLiteTransaction(connection)
+                before = connection.total_changes
                 connection.execute("BEGIN IMMEDIATE")
                 if len(batch) == 1:
                     batch[0].value = batch[0].run(transaction)
@@ -152,6 +153,8 @@ class SQLiteDatabase:
                     for work in batch:
                         _run_in_savepoint(connection, transaction, work)
                 connection.execute("COMMIT")
+                if connection.total_changes != before:
+                    self._ring()
         except Exception as error:  # noqa: BLE001 - it is raised again in each caller's own thread
             for work in batch:
                 work.error = work.error or error
@@ -166,7 +169,7 @@ class SQLiteDatabase:
     @contextmanager
     def _exclusive(self) -> Iterator[sqlite3.Connection]:
         """The writer's connection, while no other process of ours writes (a fair queue: SQLite's own is not)."""
-        with _sentences(self.path):
+        with sentences(self.path):
             lock = self._lock_file()
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
@@ -194,6 +197,14 @@ class SQLiteDatabase:
             self._write_lock_file = os.open(f"{self.path}.write", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._write_lock_file
 
+    def bell(self) -> str:
+        """The file that our processes write to when they have committed: who watches it need not poll."""
+        self._lock_file()  # makes sure that there is one
+        return f"{self.path}.write"
+
+    def _ring(self) -> None:
+        os.pwrite(self._lock_file(), b"\0", 0)
+
     def _wal_size(self) -> int:
         try:
             return os.stat(f"{self.path}-wal").st_size
@@ -218,7 +229,7 @@ class SQLiteDatabase:
             connection = self._readers.pop() if self._readers else None
         connection = connection or self.connect(read_only=True)
         try:
-            with _sentences(self.path):
+            with sentences(self.path):
                 connection.execute("BEGIN")
                 yield SQLiteTransaction(connection)
         finally:
@@ -232,7 +243,7 @@ class SQLiteDatabase:
         if not isinstance(connection, sqlite3.Connection):
             kind = type(connection).__name__
             raise StorageError(f"the queue's database is SQLite: connection= takes a sqlite3.Connection, not {kind}")
-        with _sentences(self.path):
+        with sentences(self.path):
             if not connection.in_transaction and connection.isolation_level is not None:
                 connection.execute("BEGIN")  # as the module itself would before an INSERT: the caller commits
             connection.execute("SAVEPOINT headbox")
@@ -307,7 +318,7 @@ def _run_in_savepoint(connection: sqlite3.Connection, transaction: Transaction, 
 
 
 @contextmanager
-def _sentences(path: Path) -> Iterator[None]:
+def sentences(path: Path) -> Iterator[None]:
     """Turns SQLite's errors into ours, each a sentence that says what to do."""
     try:
         yield

@@ -1,5 +1,6 @@
-"""Tells at once when another process has changed an SQLite database: inotify on its write-ahead log says "maybe",
-`PRAGMA data_version` says whether (a commit becomes visible a moment after the log is written)."""
+"""Tells at once when another process has changed an SQLite database. Our own ring a bell after each commit; a commit of
+anybody else is only announced, by inotify on the write-ahead log, and becomes visible once the log is on the disk.
+Whether there was one says `PRAGMA data_version`."""
 
 from __future__ import annotations
 
@@ -8,39 +9,46 @@ import time
 
 from inotify_simple import INotify, flags
 
-from headbox.storage.sqlite import SQLiteDatabase
+from headbox.storage.sqlite import SQLiteDatabase, sentences
 
-POLL_SECONDS = 0.000_2
-AWAKE_SECONDS = 0.010  # how long after the log was written a commit may still become visible
+FIRST_PAUSE = 0.001  # seconds from the writing of the log to a look for the commit; then twice that, and so on
+LAST_PAUSE = 0.128
+SAFETY_NET = 1.0  # seconds between looks when nothing was heard
 
 
 class SQLiteWatch:
     """A watch with a connection of its own: it sees the commits of every other connection."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
+        self._path = database.path
         self._connection = database.connect(read_only=True)
         self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # makes sure that the log exists
         self._notify = INotify(nonblocking=True)
         self._notify.add_watch(f"{database.path}-wal", flags.MODIFY)
+        self._notify.add_watch(database.bell(), flags.MODIFY)
         self._version = self._data_version()
-        self._awake_until = 0.0
+        self._pause: float | None = None
 
     def fileno(self) -> int:
         return int(self._notify.fileno())
 
     def changed(self) -> bool:
         """Whether somebody has committed since this last said so. Reads pending inotify events."""
-        if self._notify.read(timeout=0):
-            self._awake_until = time.monotonic() + AWAKE_SECONDS
+        heard = bool(self._notify.read(timeout=0))
         version = self._data_version()
-        if version == self._version:
-            return False
-        self._version = version
-        return True
+        if version != self._version:
+            self._version = version
+            self._pause = FIRST_PAUSE if heard else None  # the log may have been written again
+            return True
+        if heard:
+            self._pause = FIRST_PAUSE
+        elif self._pause is not None:
+            self._pause = self._pause * 2 if self._pause < LAST_PAUSE else None
+        return False
 
-    def is_awake(self) -> bool:
-        """Whether the log was written a moment ago: ask `changed` again soon."""
-        return time.monotonic() < self._awake_until
+    def pause(self) -> float:
+        """Seconds after which it is worth asking again, even if there is nothing to read."""
+        return SAFETY_NET if self._pause is None else self._pause
 
     def wait(self, seconds: float) -> bool:
         """Waits for a change at most so long; True if there was one."""
@@ -49,10 +57,7 @@ class SQLiteWatch:
             left = end - time.monotonic()
             if left <= 0:
                 return False
-            if self.is_awake():
-                time.sleep(POLL_SECONDS)
-            else:
-                select.select([self._notify], [], [], left)
+            select.select([self._notify], [], [], min(left, self.pause()))
         return True
 
     def close(self) -> None:
@@ -60,4 +65,5 @@ class SQLiteWatch:
         self._connection.close()
 
     def _data_version(self) -> int:
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        with sentences(self._path):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])

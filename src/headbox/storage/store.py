@@ -43,8 +43,9 @@ class Watch(Protocol):
         """Waits for a change, at most so long; True if there was one."""
         ...
 
-    def is_awake(self) -> bool:
-        """Whether a change may be about to become visible: ask `changed` again soon."""
+    def pause(self) -> float:
+        """Seconds after which to ask `changed` again even if there is nothing to read: a commit may be announced
+        before it is visible, and there is a slow poll below all that."""
         ...
 
     def close(self) -> None: ...

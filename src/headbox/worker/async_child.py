@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import sys
 import time
+from collections import deque
 
 from headbox.running import Ending, UnknownCallable, Work, execute_async
 from headbox.task_queue import TaskQueue
@@ -18,6 +20,8 @@ from headbox.worker.protocol import (
     Chunk,
     Ended,
     Frames,
+    FromChild,
+    Limit,
     Outlet,
     Progressed,
     Started,
@@ -38,7 +42,10 @@ class AsyncChild:
         self._outlet = outlet
         self._slot = slot
         self._frames: Frames[ToChild] = Frames(ToChild)
+        self._limit = sys.maxsize
+        self._waiting: deque[tuple[int, Work]] = deque()
         self._runs: dict[int, asyncio.Task[None]] = {}
+        self._unsaid: list[FromChild] = []
         self._interrupted: set[int] = set()
         self._pid = os.getpid()
         self._stopping = False
@@ -61,35 +68,48 @@ class AsyncChild:
         for message in self._frames.feed(data):
             match message:
                 case Chunk(runs):
-                    self._start(runs)
+                    self._waiting.extend(runs)
                 case CancelRun(seq, reason) if seq in self._runs:
                     self._interrupted.add(seq)
                     # Behind its first step: a task that is canceled before that never comes to report its end.
                     self._loop.call_soon(self._runs[seq].cancel, SENTENCES[reason])
+                case Limit(runs):
+                    self._limit = runs
                 case Stop():
                     self._stopping = True
+        self._start()
         self._stop_when_idle()
 
-    def _start(self, runs: list[tuple[int, Work]]) -> None:
-        """The runs themselves begin when the loop is back; one write says of all that they have started."""
-        replies: list[Started] = []
-        for seq, work in runs:
+    def _start(self) -> None:
+        """Starts what waits, as far as it may. The runs themselves begin when the loop is back."""
+        while self._waiting and len(self._runs) < self._limit:
+            seq, work = self._waiting.popleft()
             if not self._slot.begin(seq):
                 continue
             started_at = self._slot.started_at
-            replies.append(Started(seq, started_at))
+            self._say(Started(seq, started_at))
             name = f"{work.method_name} {work.id}"
             self._runs[seq] = self._loop.create_task(self._run(seq, work, started_at), name=name)
-        self._outlet.send(*replies)
+
+    def _say(self, message: FromChild) -> None:
+        """Tells the supervisor, all of one turn of the loop in one write."""
+        if not self._unsaid:
+            self._loop.call_soon(self._tell)
+        self._unsaid.append(message)
+
+    def _tell(self) -> None:
+        unsaid, self._unsaid = self._unsaid, []
+        self._outlet.send(*unsaid)
 
     async def _run(self, seq: int, work: Work, started_at: int) -> None:
         ending = await self._execute(seq, work)
         if ending is None:
-            self._outlet.send(Unknown(seq))
+            self._say(Unknown(seq))
         else:
-            self._outlet.send(Ended(seq, started_at, time.monotonic_ns(), seq in self._interrupted, ending))
+            self._say(Ended(seq, started_at, time.monotonic_ns(), seq in self._interrupted, ending))
         self._interrupted.discard(seq)
         del self._runs[seq]
+        self._start()
         self._stop_when_idle()
 
     async def _execute(self, seq: int, work: Work) -> Ending | None:
@@ -107,5 +127,5 @@ class AsyncChild:
         self._outlet.send(Progressed(seq, progress))
 
     def _stop_when_idle(self) -> None:
-        if self._stopping and not self._runs:
-            self._stopped.set()
+        if self._stopping and not self._runs and not self._waiting:
+            self._loop.call_soon(self._stopped.set)  # behind what is unsaid

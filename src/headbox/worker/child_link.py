@@ -18,6 +18,7 @@ from headbox.worker.protocol import (
     Frames,
     FromChild,
     Kind,
+    Limit,
     Stop,
     ToChild,
     frame,
@@ -86,19 +87,24 @@ class ChildLink:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGUSR1)
 
+    def limit(self, runs: int) -> None:
+        """Lets an async child have so many runs in progress at once."""
+        self._send(Limit(runs))
+
     def stop(self) -> None:
         """Asks the child to end after the runs that it has; `take_back` first if it is not to start them."""
         self._send(Stop())
 
-    def receive(self) -> list[FromChild]:
-        """What the child has said, in one reading; sets `closed` when it can say no more. Sends on what waited for
-        room. A child that was killed in the middle of a message loses that one."""
+    def receive(self) -> list[FromChild] | None:
+        """What the child has said, in one reading: None if it has said nothing since, [] if what it said is not whole
+        yet. Sets `closed` when it can say no more. Sends on what waited for room. A child that was killed in the middle
+        of a message loses that one."""
         if self._outgoing:
             self._flush()
         try:
             data = os.read(self._inlet, RECEIVE_BYTES)
         except BlockingIOError:
-            return []
+            return None
         if not data:
             self.closed = True
             return []

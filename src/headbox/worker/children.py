@@ -73,6 +73,14 @@ class Child:
             self.weight -= task.weight
         return task
 
+    def begun(self) -> dict[int, int]:
+        """When the runs started that a dead child was at. Of an async one, also what it had no time to say."""
+        begun = dict(self.in_progress())
+        if not self.is_sync:
+            last = self.link.slot.last_started
+            begun |= {seq: self.link.slot.started_at for seq in self.runs if seq <= last and seq not in begun}
+        return begun
+
     def forget(self) -> None:
         """Its runs are nobody's business any more."""
         self.runs.clear()

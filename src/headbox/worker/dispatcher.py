@@ -12,7 +12,7 @@ import msgspec
 from headbox.domain.task import Span, Task
 from headbox.running import Work
 from headbox.worker.children import REPEAT, Child, Interruption
-from headbox.worker.pace import AHEAD, Pace
+from headbox.worker.pace import AHEAD, MOST_AHEAD, Pace
 from headbox.worker.protocol import Reason
 
 MILLISECOND = 1_000_000
@@ -29,6 +29,9 @@ class Room(msgspec.Struct, frozen=True):
     runs: int
     async_runs: int
     max_weight: int | None  # None: any
+
+
+NO_ROOM = Room(0, 0, 0)
 
 
 class Shelved(msgspec.Struct):
@@ -48,6 +51,7 @@ class Dispatcher:
         self.children: dict[int, Child] = {}
         self.async_names: tuple[str, ...] = ()
         self.pace = Pace()
+        self.async_pace = Pace()
         self._shelf: deque[Shelved] = deque()
         self._passed: tuple[str, int, int] | None = None  # id, weight, since
 
@@ -78,9 +82,9 @@ class Dispatcher:
     def room(self, now: int) -> Room:
         """How much to claim."""
         weight = self.weight
-        reserved = self._reserved(now)
+        reserved = self.reserved(now)
         if reserved and not self._fits(reserved, weight):
-            return Room(0, 0, 0)
+            return NO_ROOM
         half = self.pace.ahead // 2  # less is not worth asking for
         rooms = {child: room for child, room in self._rooms(now).items() if room >= half}
         waiting = sum(1 for shelved in self._shelf if not self.is_async(shelved.task))
@@ -93,7 +97,12 @@ class Dispatcher:
     def _async_room(self) -> int:
         running = sum(len(child.runs) for child in self.children.values() if not child.is_sync)
         waiting = sum(1 for shelved in self._shelf if self.is_async(shelved.task))
-        return max(0, self.async_concurrency - running - waiting)
+        return max(0, self.async_concurrency + self._async_ahead() - running - waiting)
+
+    def _async_ahead(self) -> int:
+        """How many runs an event loop can be given beyond those that it may have in progress."""
+        mean = self.async_pace.mean
+        return 0 if mean is None else min(MOST_AHEAD, int(self.async_concurrency * AHEAD / (mean + 1)))
 
     def note_passed_over(self, id: str | None, weight: int, now: int) -> None:
         """A claim passed over this task as too heavy; None: no task."""
@@ -102,7 +111,7 @@ class Dispatcher:
         elif self._passed is None or self._passed[0] != id:
             self._passed = (id, weight, now)
 
-    def _reserved(self, now: int) -> int:
+    def reserved(self, now: int) -> int:
         """The weight for which the worker is reserved; 0 if it is not."""
         if self._passed is not None and now - self._passed[2] >= PATIENCE:
             return self._passed[1]
@@ -202,15 +211,14 @@ class Dispatcher:
     def take_back(self, now: int) -> None:
         """Puts runs that a child has not started in time, behind a long one, back on the shelf."""
         for child in self.children.values():
-            if child.is_sync and len(child.runs) > 1:
-                for _seq, started_at in child.in_progress():
-                    if now - started_at > AHEAD:
-                        self.take_back_from(child, now)
+            in_progress = child.in_progress()
+            if len(child.runs) > len(in_progress) and any(now - started_at > AHEAD for _, started_at in in_progress):
+                self.take_back_from(child, now)
 
     def take_back_all(self, now: int) -> None:
         """Puts every run that has not started back on the shelf."""
         for child in self.children.values():
-            if child.is_sync and child.runs:
+            if child.runs:
                 self.take_back_from(child, now)
 
     def take_back_from(self, child: Child, now: int) -> None:
@@ -267,20 +275,21 @@ class Dispatcher:
 
     # time
 
-    def next_time(self) -> int | None:
+    def next_time(self, now: int) -> int | None:
         """When something will be due here."""
         times: list[int] = []
         for child in self.children.values():
             for interruption in child.interruptions.values() if not child.killed else ():
                 times += (interruption.repeat_at, interruption.since + self.cancel_grace)
-            for seq, started_at in child.in_progress():
+            in_progress = child.in_progress()
+            if child.runs and not in_progress:  # it is about to begin: then there is something to be timed
+                times.append(now + AHEAD)
+            for seq, started_at in in_progress:
                 task = child.runs[seq]
-                if seq not in child.recorded:
+                if seq not in child.recorded:  # by then, what stands behind it is taken back, too
                     times.append(started_at + AHEAD)
                 if task.timeout is not None and seq not in child.interruptions:
                     times.append(started_at + task.timeout * 1000)
-                if child.is_sync and len(child.runs) > 1:
-                    times.append(started_at + AHEAD)
         if self._shelf:
             times.append(min(shelved.since for shelved in self._shelf) + SHELF_LIFE)
         return min(times, default=None)

@@ -90,12 +90,16 @@ class Keeper:
     def _raise_child(self, kind: Kind) -> None:
         self._next_number += 1
         child = Child(self._nursery.raise_child(self._next_number, kind))
+        if kind == "async":
+            child.link.limit(self._settings.async_concurrency)
         self._dispatcher.children[self._next_number] = child
         self._selector.register(child.link, selectors.EVENT_READ, lambda: self._hear(child))
 
     def _hear(self, child: Child) -> bool:
-        """Reads what a child says; whether there was anything."""
+        """Reads what a child says; False if it has nothing to say at the moment."""
         messages = child.link.receive()
+        if messages is None:
+            return False
         offset = self._offset()
         for message in messages:
             if type(message) is Ended:  # nearly all of them
@@ -104,7 +108,7 @@ class Keeper:
                 self._heed(child, message)
         if child.link.closed:
             self._selector.unregister(child.link)
-        return bool(messages)
+        return True
 
     def _offset(self) -> Span:
         """What makes an instant of a time by CLOCK_MONOTONIC (in microseconds), which all processes here share."""
@@ -139,7 +143,8 @@ class Keeper:
             return
         child.ended += 1
         self.changed = True
-        self._dispatcher.pace.note(task.callable, ended_at - started_at)
+        pace = self._dispatcher.pace if child.is_sync else self._dispatcher.async_pace
+        pace.note(task.callable, ended_at - started_at)
         start, finish = started_at // 1000 + offset, ended_at // 1000 + offset
         if task.scheduled_time is not None and not recorded:
             self._judge_lateness(task, start)
@@ -181,8 +186,7 @@ class Keeper:
 
     def _retire(self, child: Child) -> None:
         child.retiring = True
-        if child.is_sync:
-            self._dispatcher.take_back_from(child, time.monotonic_ns())
+        self._dispatcher.take_back_from(child, time.monotonic_ns())
         child.link.stop()
 
     def kill(self, child: Child) -> None:
@@ -202,14 +206,14 @@ class Keeper:
                 case Raised() | Ready():
                     pass
 
-    def _bury(self, number: int, status: int) -> None:
-        """Settles the runs of a child that has ended, and forgets it."""
+    def _bury(self, number: int, status: int, *, by_itself: bool = True) -> None:
+        """Settles the runs of a child that has ended, and forgets it. `by_itself`: its run may have been the cause."""
         child = self._dispatcher.children.get(number)
         if child is None:
             return
         self._hear_out(child)
         del self._dispatcher.children[number]
-        in_progress = dict(child.in_progress())
+        in_progress = child.begun()
         now, offset = self._clock.now(), self._offset()
         unstarted = []
         for seq, task in child.runs.items():
@@ -222,8 +226,8 @@ class Keeper:
                 self._ledger.outcomes.append(self._interrupted(task, interruption.reason, start, now))
                 continue
             reason = f"the process that ran it (pid {child.link.pid}) {death(status)}"
-            guilty = not child.killed
-            if not guilty:
+            guilty = by_itself and not child.killed
+            if child.killed:
                 reason += ", since a neighbour on its event loop could not be interrupted"
             logger.warning("task %s (%s), run %d: lost: %s", task.id, task.method_name, task.run, reason)
             lost = Outcome(task.id, task.run, "lose", now, start, exception=reason, counts=guilty)
@@ -234,17 +238,17 @@ class Keeper:
 
     def _hear_out(self, child: Child) -> None:
         """All that a dead child has said. A process of its task that left its group may keep the socket open."""
-        while not child.link.closed:
-            if not self._hear(child):
-                self._selector.unregister(child.link)
-                break
+        while not child.link.closed and self._hear(child):
+            pass
+        if not child.link.closed:
+            self._selector.unregister(child.link)
 
     def _replace_forkserver(self, status: int) -> None:
         logger.error("the forkserver %s; starting another", death(status))
         self._selector.unregister(self._nursery)
         for number in list(self._dispatcher.children):
             self._dispatcher.children[number].killed = False
-            self._bury(number, -signal.SIGKILL)
+            self._bury(number, -signal.SIGKILL, by_itself=False)
         self._nursery.start()
         self._selector.register(self._nursery, selectors.EVENT_READ, self._hear_nursery)
 

@@ -27,9 +27,14 @@ class Ledger:
         """A run's latest progress, as JSON."""
         self._progress[task.id, task.run] = progress
 
-    def release(self, task: Task, *, hold: bool = False) -> None:
+    def release(self, id: str, run: int, *, hold: bool = False) -> None:
         """A claimed run was not started."""
-        self._releases.append(Release(task.id, task.run, hold))
+        self._releases.append(Release(id, run, hold))
+
+    def settled(self) -> set[tuple[str, int]]:
+        """(id, run) of the runs whose end or release is still to be written."""
+        ended = {(outcome.id, outcome.run) for outcome in self.outcomes}
+        return ended | {(release.id, release.run) for release in self._releases}
 
     def is_pressing(self, now: int) -> bool:
         """Whether something should be written now; progress alone can wait a little."""

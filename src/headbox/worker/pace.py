@@ -11,22 +11,22 @@ class Pace:
     """Moving means of run times, in nanoseconds."""
 
     def __init__(self) -> None:
-        self._means: dict[str, float] = {}
-        self._mean: float | None = None
+        self.means: dict[str, float] = {}
+        self.mean: float | None = None  # of all
 
     def note(self, callable: str, nanoseconds: int) -> None:
         """A run of `callable` took so long."""
-        mean = self._means.get(callable)
-        self._means[callable] = nanoseconds if mean is None else mean + _WEIGHT * (nanoseconds - mean)
-        self._mean = nanoseconds if self._mean is None else self._mean + _WEIGHT * (nanoseconds - self._mean)
+        mean = self.means.get(callable)
+        self.means[callable] = nanoseconds if mean is None else mean + _WEIGHT * (nanoseconds - mean)
+        self.mean = nanoseconds if self.mean is None else self.mean + _WEIGHT * (nanoseconds - self.mean)
 
     def expected(self, callable: str) -> float | None:
         """How long a run of `callable` is expected to take; None if none was measured yet."""
-        return self._means.get(callable)
+        return self.means.get(callable)
 
     @property
     def ahead(self) -> int:
         """How many runs of the present mix a child can be given ahead."""
-        if self._mean is None:
+        if self.mean is None:
             return 1
-        return max(1, min(MOST_AHEAD, int(AHEAD / (self._mean + 1))))
+        return max(1, min(MOST_AHEAD, int(AHEAD / (self.mean + 1))))

@@ -114,6 +114,12 @@ class Stop(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """End, once all runs that were given before have ended."""
 
 
+class Limit(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """To an async child: so many runs may be in progress at once; the others wait in it, in order."""
+
+    runs: int
+
+
 # child → supervisor
 
 
@@ -162,7 +168,7 @@ class Unknown(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=6):
 
 ToForkserver = Prepare | Raise
 FromForkserver = Ready | Failed | Raised | Exited
-ToChild = Chunk | CancelRun | Stop
+ToChild = Chunk | CancelRun | Stop | Limit
 FromChild = ChildReady | ChildFailed | Started | Progressed | Ended | Unknown
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -15,10 +15,10 @@ from headbox.domain.errors import StorageError, Superseded
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import Instant, Task
 from headbox.identifiers import new_id
-from headbox.storage.records import ClaimRequest, Exchange, Worker
+from headbox.storage.records import ClaimRequest, Exchange, Report, Worker
 from headbox.storage.store import Store, open_store
 from headbox.worker.children import Child
-from headbox.worker.dispatcher import Dispatcher
+from headbox.worker.dispatcher import NO_ROOM, Dispatcher
 from headbox.worker.heartbeat import Heartbeat
 from headbox.worker.keeper import Keeper
 from headbox.worker.ledger import Ledger
@@ -30,7 +30,7 @@ from headbox.worker.upkeep import Upkeep
 
 POLL = 5_000_000_000  # ns: the net below all wake-ups
 RETRY = 500_000_000  # ns between two attempts while the database is away
-AWAKE_SECONDS = 0.000_2  # between two looks while a commit may be about to become visible
+REVIEW = 5_000_000_000  # ns between two looks at what the store says that this worker holds
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class Supervisor:
         self._curious = True  # something may be ready to be claimed
         self._due_time: Instant | None = None  # of the next task that is scheduled
         self._retry_at = 0
+        self._review_at = 0
         self._stopping = 0  # signals that asked for the end
         self._interrupt_at: int | None = None
         self._give_up_at = 0
@@ -122,26 +123,26 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Until something happens or is due."""
-        if self._watch.is_awake():
-            events = self._selector.select(0)
-            if not events:
-                time.sleep(AWAKE_SECONDS)
-                self._look()
-        else:
-            events = self._selector.select(max(0.0, (self._next_time() - time.monotonic_ns()) / 1e9))
+        left = (self._next_time() - time.monotonic_ns()) / 1e9
+        events = self._selector.select(max(0.0, min(left, self._watch.pause())))
         for key, _ in events:
             key.data()
+        if not events:
+            self._look()
 
     def _look(self) -> None:
-        if self._watch.changed():
-            self._curious = True
-            self._interrupt_canceled()
+        try:
+            if self._watch.changed():
+                self._curious = True
+                self._interrupt_canceled()
+        except StorageError as error:
+            self._wait_for_database(error)
 
     def _next_time(self) -> int:
         now = time.monotonic_ns()
-        times = [now + POLL, self._upkeep.next_time, self._dispatcher.next_time(), self._ledger.next_time()]
+        times = [now + POLL, self._upkeep.next_time, self._dispatcher.next_time(now), self._ledger.next_time()]
         times.append(self._interrupt_at)
-        if self._due_time is not None and not self._stopping and self._dispatcher.room(now).runs:
+        if self._due_time is not None and not self._stopping and self._dispatcher.room(now) != NO_ROOM:
             times.append(now + (self._due_time - self._clock.now()) * 1000)
         return max(self._retry_at, min(time for time in times if time is not None))
 
@@ -150,19 +151,48 @@ class Supervisor:
         now = time.monotonic_ns()
         self._heed_signals(now)
         self._tend(now)
-        if self._heartbeat.superseded:
-            self._start_afresh()
         if now >= self._retry_at:
             try:
-                self._ledger.outcomes += self._upkeep.tick(self._clock.now(), now)
-                self._exchange(now)
+                self._speak(now)
                 self._retry_at = 0
-            except Superseded:
-                self._start_afresh()
             except StorageError as error:
-                logger.error("%s; trying again", error)
-                self._retry_at = now + RETRY
+                self._wait_for_database(error)
         self._dispatcher.hand_out(now)
+
+    def _speak(self, now: int) -> None:
+        """All that is to be said to the store and asked of it."""
+        if self._heartbeat.superseded:
+            self._start_afresh()
+        try:
+            self._ledger.outcomes += self._upkeep.tick(self._clock.now(), now)
+            if now >= self._review_at:
+                self._review_at = now + REVIEW
+                self._review(now)
+            self._exchange(now)
+        except Superseded:
+            self._heartbeat.superseded = True
+            self._start_afresh()
+
+    def _wait_for_database(self, error: StorageError) -> None:
+        """What is to be said waits; what changes meanwhile is looked for when the database is back."""
+        if not self._retry_at:
+            logger.error("%s; trying again until it is back", error)
+        self._retry_at = time.monotonic_ns() + RETRY
+        self._curious = True
+
+    def _review(self, now: int) -> None:
+        """Gives back what a claim took whose commit was never confirmed; asks whether the task for which the worker
+        keeps itself free is still there."""
+        in_hand = {(task.id, task.run) for task in (*self._dispatcher.in_hand(), *self._upkeep.in_hand())}
+        in_hand |= self._ledger.settled()
+        for id, run in self._store.held_by(self.id):
+            if (id, run) not in in_hand:
+                logger.warning("task %s, run %d: claimed and never started; releasing it", id, run)
+                self._ledger.release(id, run)
+        if self._dispatcher.reserved(now):
+            weight = self._settings.concurrency - self._dispatcher.weight
+            request = ClaimRequest(queues=self._settings.queues, limit=0, max_weight=max(weight, 0))
+            self._note_passed_over(self._store.exchange(self.id, Report(), request, self._clock.now()), now)
 
     def _tend(self, now: int) -> None:
         """Timeouts, runs that do not end, runs that do not start."""
@@ -174,7 +204,7 @@ class Supervisor:
             keeper.kill(child)
         dispatcher.take_back(now)
         for task in dispatcher.clear_shelf(None if self._stopping else now):
-            self._ledger.release(task)
+            self._ledger.release(task.id, task.run)
         keeper.note_starts(now)
         if not self._stopping:
             keeper.raise_children()
@@ -200,7 +230,7 @@ class Supervisor:
         if not (self._curious or due):
             return None
         room = self._dispatcher.room(now)
-        if not room.runs and not room.async_runs:
+        if room == NO_ROOM or not (room.runs or room.async_runs):
             return None
         return ClaimRequest(
             queues=self._settings.queues,
@@ -230,9 +260,12 @@ class Supervisor:
             return
         self._curious = claims.more
         self._due_time = claims.next_time
-        passed = claims.passed_over
-        self._dispatcher.note_passed_over(passed.id if passed else None, passed.weight if passed else 0, now)
+        self._note_passed_over(answer, now)
         self._take(claims.tasks, now)
+
+    def _note_passed_over(self, answer: Exchange, now: int) -> None:
+        passed = answer.claims.passed_over if answer.claims else None
+        self._dispatcher.note_passed_over(passed.id if passed else None, passed.weight if passed else 0, now)
 
     def _take(self, tasks: list[Task], now: int) -> None:
         lacking = [task for task in tasks if task.callable not in self._known and task.callable_payload is None]
@@ -244,7 +277,7 @@ class Supervisor:
         """Releases a task whose callable this worker does not know: held, unless another worker knows it."""
         self._unknown.add(task.callable)
         logger.error("task %s: this worker does not know %s; another has to run it", task.id, task.callable)
-        self._ledger.release(task, hold=True)
+        self._ledger.release(task.id, task.run, hold=True)
         self._curious = True
 
     # canceling
@@ -262,7 +295,7 @@ class Supervisor:
 
     def _cancel(self, child: Child, seq: int, now: int) -> None:
         """Interrupts a run; one that has not started is taken back, and never does."""
-        if child.is_sync and seq not in (run for run, _ in child.in_progress()):
+        if seq not in (run for run, _ in child.in_progress()):
             self._dispatcher.take_back_from(child, now)
         self._dispatcher.interrupt(child, seq, Reason.CANCEL, now)  # nothing, if it was taken back
 
@@ -305,6 +338,7 @@ class Supervisor:
             child.forget()
         self._kill_all()
         self._dispatcher.clear_shelf()
+        self._upkeep.forget()
         self._ledger.clear(0)
         self._heartbeat.stop()
         self._upkeep.close()
@@ -316,5 +350,8 @@ class Supervisor:
             self._nursery.stop()
         self._upkeep.close()
         self._watch.close()
-        self._store.deregister(self.id, self._clock.now())
+        try:
+            self._store.deregister(self.id, self._clock.now())
+        except StorageError as error:  # its lease ends, or its lock: others see that it is gone
+            logger.error("%s; the worker could not sign off", error)
         self._store.close()

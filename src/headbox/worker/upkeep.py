@@ -125,6 +125,10 @@ class Upkeep:
         """The housekeeping tasks that it works on."""
         return [task for task, _, _ in self._culling]
 
+    def forget(self) -> None:
+        """The housekeeping tasks are nobody's business any more."""
+        self._culling.clear()
+
     def close(self) -> None:
         """Stops listening."""
         for id in list(self._neighbours):
