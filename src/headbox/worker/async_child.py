@@ -69,15 +69,16 @@ class AsyncChild:
             match message:
                 case Chunk(runs):
                     self._waiting.extend(runs)
+                    self._start()
                 case CancelRun(seq, reason) if seq in self._runs:
                     self._interrupted.add(seq)
                     # Behind its first step: a task that is canceled before that never comes to report its end.
                     self._loop.call_soon(self._runs[seq].cancel, SENTENCES[reason])
                 case Limit(runs):
                     self._limit = runs
+                    self._start()
                 case Stop():
                     self._stopping = True
-        self._start()
         self._stop_when_idle()
 
     def _start(self) -> None:

@@ -35,9 +35,11 @@ class Family:
         return self.hear(None, (Ready, Failed))
 
     def child(self, kind: Kind = "sync") -> ChildLink:
-        """A child that is ready."""
+        """A child that is ready, an async one for a hundred runs at a time."""
         link = self.newborn(kind)
         self.hear(link, ChildReady)
+        if kind == "async":
+            link.limit(100)
         return link
 
     def newborn(self, kind: Kind = "sync") -> ChildLink:
@@ -91,7 +93,7 @@ class Family:
         readable, _, _ = select.select(sources, [], [], 0.01)
         for source in readable:
             if source in links:
-                self.heard[links[source].number] += links[source].receive()
+                self.heard[links[source].number] += links[source].receive() or ()
             else:
                 self.heard[None] += self.nursery.receive()
 
