@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
-from msgspec.structs import fields
+from msgspec.structs import FieldInfo, fields
 
 from headbox.web.problems import Problem, too_deep
 
@@ -112,8 +113,13 @@ def wrong(name: str, detail: str) -> dict[str, str]:
     return {"pointer": f"#/{name.replace('~', '~0').replace('/', '~1')[:100]}", "detail": detail}
 
 
+@cache  # msgspec evaluates the annotations anew each time
+def _fields(type: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
+    return fields(type)
+
+
 def _names(type: type[msgspec.Struct]) -> list[str]:
-    return [field.name for field in fields(type)]
+    return [field.name for field in _fields(type)]
 
 
 def _quoted(name: str) -> str:
@@ -129,7 +135,7 @@ def _unknown(values: dict[str, Any], type: type[msgspec.Struct]) -> list[dict[st
 
 def _impossible(values: dict[str, Any], type: type[msgspec.Struct]) -> list[dict[str, str]]:
     errors = []
-    for field in fields(type):
+    for field in _fields(type):
         if field.name not in values:
             if field.required:
                 errors.append(wrong(field.name, "it is required"))

@@ -90,7 +90,7 @@ def _truth(description: str) -> Schema:
     return {"type": "boolean", "description": description}
 
 
-# The 15 keys that a Task always has, in their order, then all else that the system knows.
+# The 15 keys that a Task always has, in their order, then all else that the system knows. SQLite has no booleans.
 FIELDS: Final[dict[str, Field]] = {
     "id": Field(lambda task: task.id, _text("its id, a UUID")),
     "job_id": Field(lambda task: task.job_id, _maybe_text("the job it belongs to")),
@@ -120,7 +120,7 @@ FIELDS: Final[dict[str, Field]] = {
         {"type": ["object", "null"], "description": "keyword arguments"},
     ),
     "run": Field(lambda task: task.run, _whole("which of the task's runs this is, from 1")),
-    "final": Field(lambda task: task.final, _truth("whether this archived run was the task's last")),
+    "final": Field(lambda task: bool(task.final), _truth("whether this archived run was the task's last")),
     "queue": Field(lambda task: task.queue, _text("the queue it waits in")),
     "priority": Field(lambda task: task.priority, _whole("from -9 to 9; the highest runs first")),
     "weight": Field(lambda task: task.weight, _whole("how much of a worker's concurrency it takes")),
@@ -141,9 +141,9 @@ FIELDS: Final[dict[str, Field]] = {
         lambda task: _duration(task.schedule_threshold), _maybe_duration("how late a start may be")
     ),
     "cancel_attempts": Field(lambda task: task.cancel_attempts, _whole("how often its cancellation was asked for")),
-    "cancel_asked": Field(lambda task: task.cancel_asked, _truth("whether its run in progress is to be interrupted")),
-    "suspend_asked": Field(lambda task: task.suspend_asked, _truth("whether its next occurrence is to be suspended")),
-    "removed": Field(lambda task: task.removed, _truth("whether its run in progress is the last")),
+    "cancel_asked": Field(lambda task: bool(task.cancel_asked), _truth("whether its run in progress is to be interrupted")),
+    "suspend_asked": Field(lambda task: bool(task.suspend_asked), _truth("whether its next occurrence is to be suspended")),
+    "removed": Field(lambda task: bool(task.removed), _truth("whether its run in progress is the last")),
     "losses": Field(lambda task: task.losses, _whole("how often in a row its run was lost")),
     "unique": Field(lambda task: task.unique_key is not None, _truth("whether it is unique among incomplete tasks")),
     "progress_arg": Field(lambda task: task.progress_arg, _maybe_text("the argument that takes a progress callable")),

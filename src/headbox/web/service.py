@@ -16,7 +16,7 @@ from headbox.web.origin import Hosts
 from headbox.web.request import Request
 from headbox.web.waiting import Waiting
 
-THREADS: Final = 16
+THREADS: Final = 32  # most wait for a commit that they share
 SPOOLS: Final = 4  # long lists that are read at a time
 DETAIL: Final = 500  # characters of an audited event's detail
 

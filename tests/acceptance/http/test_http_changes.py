@@ -145,7 +145,7 @@ def test_a_waiting_task_is_canceled_and_a_complete_one_is_a_409(mill: Any) -> No
 def test_a_running_task_is_asked_to_stop(mill: Any) -> None:
     task = mill.running()
     response = mill.admin.post(f"/tasks/{task.id}/cancel/?fields=state,cancel_attempts,cancel_asked")
-    assert response.json() == {"state": "running", "cancel_attempts": 1, "cancel_asked": True}
+    assert response.text == '{"state":"running","cancel_attempts":1,"cancel_asked":true}'
 
 
 def test_canceling_a_schedule_ends_the_occurrence_and_the_schedule_goes_on(mill: Any) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from typing import Any
 
 import httpx2 as httpx
@@ -168,6 +170,22 @@ def test_a_database_that_stays_away_is_a_503_that_says_when_to_try_again(
     assert response.headers["content-type"] == "application/problem+json"
     assert int(response.headers["retry-after"]) > 0
     assert 2 <= len(calls) < 10
+
+
+def test_a_database_that_another_program_holds_can_be_read_and_a_change_is_a_503(
+    mill: Any, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headbox.web.request.RETRY_TIME", 0.2)
+    monkeypatch.setattr("headbox.storage.sqlite.BUSY_TIMEOUT", 0.05)
+    task = mill.task()
+    mill.store.close()  # what opens it afresh waits only so long
+    with closing(sqlite3.connect(mill.store.url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        response = mill.admin.post(f"/tasks/{task.id}/cancel/")
+        assert response.status_code == 503, response.text
+        assert response.headers["retry-after"]
+        assert mill.admin.get(f"/tasks/{task.id}/").json()["state"] == "waiting"
+    assert mill.admin.post(f"/tasks/{task.id}/cancel/").json()["state"] == "canceled"
 
 
 def test_readiness_says_why_not(mill: Any, away: Any) -> None:

@@ -12,6 +12,7 @@ from headbox.domain.task import SYSTEM_QUEUE, Instant, Span, Task
 from headbox.storage import records
 from headbox.storage.records import Filter
 from headbox.storage.store import Store
+from headbox.task_queue import TaskQueue
 from headbox.web.bodies import NewSchedule, NewTask, invalid, read_body, read_nothing, wrong
 from headbox.web.filters import FIELDS_PARAMETER, FILTERS, filters_anything, parse_fields, parse_filter
 from headbox.web.operations import Operation
@@ -89,21 +90,19 @@ async def enqueue(request: Request) -> Reply:
     options = _options(body, errors)
     if errors:
         raise invalid(errors)
-    published = await request.call(request.store.callables)
-    callable = find_callable(published, body.method_name)
+    owner = request.principal.name
     try:
-        task = await request.call(
-            request.service.queue.enqueue_published,
-            callable,
-            body.args,
-            body.kwargs,
-            owner=request.principal.name,
-            **options,
-        )
+        task = await request.call(enqueue_by_name, request.service.queue, body, owner=owner, **options)
     except RecursionError:
         raise too_deep() from None
-    request.note = f"{callable.name} as {task.id}"
+    request.note = f"{task.callable} as {task.id}"
     return json_reply(202, show(task), (b"location", request.link(f"/tasks/{task.id}/").encode()))
+
+
+def enqueue_by_name(task_queue: TaskQueue, body: NewTask, **options: Any) -> Task:
+    """Enqueues what the body asks for. 400 where no worker has published it."""
+    callable = find_callable(task_queue.store.callables(), body.method_name)
+    return task_queue.enqueue_published(callable, body.args, body.kwargs, **options)
 
 
 def find_callable(published: Sequence[records.Callable], name: str) -> records.Callable:
