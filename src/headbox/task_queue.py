@@ -3,7 +3,8 @@ workers hold on to. Nothing is opened before first use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -300,6 +301,16 @@ class TaskQueue:
         store: Store | None = self._parts.get("store")
         if store is not None:
             store.close()
+
+    @contextmanager
+    def using(self, store: Store, clock: Clock | None = None) -> Iterator[TaskQueue]:
+        """While it lasts, the queue is on another store (initialised) and, if given, by another clock: for tests."""
+        before = self._parts, self.clock
+        self._parts, self.clock = {"store": store, "is initialised": True}, clock or self.clock
+        try:
+            yield self
+        finally:
+            self._parts, self.clock = before
 
     def __enter__(self) -> TaskQueue:
         return self
