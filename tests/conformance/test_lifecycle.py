@@ -135,6 +135,26 @@ def test_a_suspension_outlives_a_loss(scene: Scene) -> None:
     assert scene.get(task).state == "suspended"
 
 
+def test_a_suspension_asked_of_a_lost_run_outlives_its_cancel(scene: Scene) -> None:
+    task = scene.enqueue_hourly()
+    (run,) = scene.claim()
+    scene.store.suspend(task.id, scene.now)
+    scene.finish(run, "lose")
+    assert scene.store.cancel(task.id, scene.now).state == "suspended"
+
+
+def test_a_suspension_asked_of_a_lost_run_ends_when_it_is_resumed(scene: Scene) -> None:
+    task = scene.enqueue_hourly()
+    (run,) = scene.claim()
+    scene.store.suspend(task.id, scene.now)
+    scene.finish(run, "lose")
+    scene.store.suspend(task.id, scene.now)
+    scene.store.resume(task.id, scene.now)
+    scene.pass_time(HOUR)
+    scene.finish(scene.claim()[0])
+    assert scene.get(task).state == "waiting"
+
+
 def test_a_schedule_resumed_late_skips_what_it_missed(scene: Scene) -> None:
     task = scene.enqueue_hourly(runs_left=5)
     scene.store.suspend(task.id, scene.now)

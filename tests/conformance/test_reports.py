@@ -113,6 +113,15 @@ def test_a_worker_that_was_taken_for_lost_cannot_record_a_result(scene: Scene) -
     assert [(run.run, run.state) for run in scene.store.history(task.id)] == [(2, "finished"), (1, "reset")]
 
 
+def test_a_run_that_was_recorded_otherwise_is_superseded_whoever_reports_it(scene: Scene) -> None:
+    task = scene.running("a")
+    scene.store.cancel(task.id, scene.now)
+    scene.store.rescue(scene.now, ["a"])
+    assert scene.get(task).state == "canceled"
+    assert len(scene.finish(task, "succeed", "a", result=b"1").superseded) == 1
+    assert (scene.get(task).state, scene.get(task).result) == ("canceled", None)
+
+
 @pytest.mark.parametrize("event", ["succeed", "fail", "expire", "cancel", "lose"])
 def test_a_finish_that_is_tried_again_is_neither_superseded_nor_counted_twice(scene: Scene, event: Event) -> None:
     for task in (scene.running(), scene.running(attempts=3)):
