@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn, cast
 from headbox.task_queue import TaskQueue
 from headbox.worker.application import ApplicationError, load
 from headbox.worker.async_child import AsyncChild
+from headbox.worker.log import log_to_stderr
 from headbox.worker.process import die_with_parent
 from headbox.worker.protocol import ChildFailed, Kind, Outlet
 from headbox.worker.slot import Slot
@@ -65,6 +66,7 @@ def _run(birth: Birth, queue: TaskQueue | None, app: str | None, outlet: Outlet)
         if app is None:
             raise ApplicationError("a worker without an application has nothing to run in children")
         queue = load(app)
+        log_to_stderr()
     _call_hooks(queue)
     runner = AsyncChild if birth.kind == "async" else SyncChild
     runner(queue, birth.inlet, outlet, Slot(birth.slot)).run()

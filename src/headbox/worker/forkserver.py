@@ -20,6 +20,7 @@ from headbox.domain.errors import HeadboxError
 from headbox.task_queue import TaskQueue
 from headbox.worker.application import load
 from headbox.worker.child import Birth, live
+from headbox.worker.log import log_to_stderr
 from headbox.worker.openings import openings
 from headbox.worker.process import die_with_parent, kill_group
 from headbox.worker.protocol import (
@@ -104,6 +105,7 @@ class Forkserver:
             self._send(Failed(str(error)))
             self._serving, self._status = False, 1
             return
+        log_to_stderr()
         self._preload = ready.preloaded
         self._watch_signals()
         gc.collect()

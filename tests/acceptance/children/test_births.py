@@ -159,5 +159,25 @@ def test_without_preload_children_are_interpreters_of_their_own(make_family: Any
     assert family.exited(child).status == 0
 
 
+@pytest.mark.parametrize(
+    ("set_up", "shown"),
+    [("", "INFO shop: on it"), ("logging.basicConfig(level='INFO', format='%(message)s!')", "on it!")],
+)
+@pytest.mark.parametrize("preload", [True, False])
+def test_what_a_task_logs_is_shown_as_the_application_wants_it(
+    make_family: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], set_up: str, shown: str, preload: bool
+) -> None:
+    (tmp_path / "shop.py").write_text(
+        f"import logging\n{set_up}\n{QUEUE}@queue.task\ndef buy():\n    logging.getLogger('shop').info('on it')\n"
+    )
+    family = make_family("shop:queue", folder=tmp_path, preload=preload)
+    family.start()
+    child = family.child()
+    child.hand([_work("shop:buy")])
+    family.ended(child)
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if line.endswith(shown)] == [line for line in lines if "on it" in line] != []
+
+
 def _work(callable: str, *args: object) -> Any:
     return Work("id", 1, callable, args=json.dumps(args).encode())

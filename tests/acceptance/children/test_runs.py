@@ -118,6 +118,21 @@ def test_async_tasks_run_at_the_same_time_each_as_itself(family: Any, tmp_path: 
     assert sorted(reports, key=lambda report: report.seq) == [Progressed(seq, f'"{seq}"') for seq in seqs]
 
 
+def test_an_async_child_has_no_more_runs_in_progress_than_it_may(family: Any, work: Any) -> None:
+    child = family.child("async")
+    child.limit(2)
+    first, second, third, fourth = child.hand([work.sleep_async() for _ in range(4)])
+    child.interrupt(first, Reason.CANCEL)
+    assert family.ended(child).seq == first
+    family.until(lambda: sum(isinstance(message, Started) for message in family.heard[child.number]) == 3)
+    assert child.take_back() == third
+    child.interrupt(second, Reason.CANCEL)
+    child.interrupt(third, Reason.CANCEL)
+    child.stop()
+    assert family.exited(child).status == 0
+    assert fourth not in {message.seq for message in family.heard[child.number]}
+
+
 def test_an_async_run_is_canceled_alone(family: Any, work: Any) -> None:
     child = family.child("async")
     first, second = child.hand([work.sleep_async(), work.sleep_async(0.05)])
