@@ -40,7 +40,7 @@ lock: $(VENV) ## Pin the newest allowed dependencies, with hashes, in requiremen
 	@$(BIN)/uv pip compile $(COMPILE) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
 
 # `--universal` covers every Python from 3.11 on; the lock names no address to download from.
-COMPILE := pyproject.toml --group build --universal --python-version 3.11 --upgrade --generate-hashes \
+COMPILE := pyproject.toml --extra postgres --group build --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet
 
 clean: ## Remove .venv, caches and downloaded wheels; databases stay
