@@ -141,8 +141,8 @@ FIELDS: Final[dict[str, Field]] = {
         lambda task: _duration(task.schedule_threshold), _maybe_duration("how late a start may be")
     ),
     "cancel_attempts": Field(lambda task: task.cancel_attempts, _whole("how often its cancellation was asked for")),
-    "cancel_asked": Field(lambda task: bool(task.cancel_asked), _truth("whether its run in progress is to be interrupted")),
-    "suspend_asked": Field(lambda task: bool(task.suspend_asked), _truth("whether its next occurrence is to be suspended")),
+    "cancel_asked": Field(lambda task: bool(task.cancel_asked), _truth("whether its run is to be interrupted")),
+    "suspend_asked": Field(lambda task: bool(task.suspend_asked), _truth("whether its next one is to be suspended")),
     "removed": Field(lambda task: bool(task.removed), _truth("whether its run in progress is the last")),
     "losses": Field(lambda task: task.losses, _whole("how often in a row its run was lost")),
     "unique": Field(lambda task: task.unique_key is not None, _truth("whether it is unique among incomplete tasks")),

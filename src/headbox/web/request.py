@@ -134,6 +134,12 @@ class Request:
             self._check_content_type()
         return body
 
+    async def leaving(self) -> None:
+        """Ends when the client has hung up; only for a call whose body is not asked for."""
+        message: Any = None
+        while message is None or message["type"] != "http.disconnect":
+            message = await self._receive()
+
     async def _receive_body(self) -> bytes:
         length = self.header(b"content-length")
         if length is not None and int(length) > MAX_BODY:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from headbox.domain.errors import StorageError
 from headbox.storage.store import Watch
 from headbox.web.problems import Problem
 
 PER_USER: Final = 100  # calls of one user that may wait at a time
-LOOK_AGAIN: Final = 0.001  # seconds between looks after the log was written: a commit is visible a moment later
-LOOK_FOR: Final = 0.020
-REST: Final = 0.010  # between wake-ups, so that many who wait cannot take the loop for themselves
-SAFETY_NET: Final = 1.0  # a look this often even when no event came
+REST: Final = 0.010  # seconds between wake-ups, so that many who wait cannot take the loop for themselves
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -32,20 +29,34 @@ class Waiting:
         self._watch: _Watcher | None = None
         self._stopped = False
 
-    async def until(self, user: str, look: Callable[[], Awaitable[T | None]], seconds: float) -> T | None:
-        """What `look` gives once it is not None, or None after so many seconds; 429 where the user waits too often."""
+    async def until(
+        self,
+        user: str,
+        look: Callable[[], Awaitable[T | None]],
+        seconds: float,
+        leaving: Callable[[], Coroutine[Any, Any, None]],
+    ) -> T | None:
+        """What `look` gives once it is not None, or None after so many seconds; 429 where the user waits too often.
+
+        `leaving` ends when the client has hung up: nobody waits then.
+        """
         with self._counted(user), self._watching() as watcher:
-            end = watcher.loop.time() + seconds
-            while True:
-                changed = watcher.changed  # before looking, so that no change falls between the two
-                found = await look()
-                left = end - watcher.loop.time()
-                if found is not None or left <= 0 or self._stopped:
-                    return found
-                try:
-                    await asyncio.wait_for(changed.wait(), left)
-                except TimeoutError:
-                    return await look()
+            gone = asyncio.ensure_future(leaving())
+            try:
+                return await self._until(watcher, look, watcher.loop.time() + seconds, gone)
+            finally:
+                gone.cancel()
+
+    async def _until(
+        self, watcher: _Watcher, look: Callable[[], Awaitable[T | None]], end: float, gone: asyncio.Future[None]
+    ) -> T | None:
+        while True:
+            changed = watcher.changed  # before looking, so that no change falls between the two
+            found = await look()
+            left = end - watcher.loop.time()
+            if found is not None or left <= 0 or self._stopped or gone.done():
+                return found
+            await asyncio.wait({changed, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
     def stop(self) -> None:
         """Lets all who wait answer at once with what there is: the server is about to stop."""
@@ -79,31 +90,33 @@ class Waiting:
         finally:
             watcher.users -= 1
             if not watcher.users:
-                watcher.close()
-                self._watch = None
+                self._close(watcher)
+
+    def _close(self, watcher: _Watcher) -> None:
+        watcher.close()
+        self._watch = None
 
 
 class _Watcher:
-    """A watch in the event loop. `changed` is set, and replaced by a new event, at each change."""
+    """A watch in the event loop. The future `changed` is done, and replaced by a new one, at each change."""
 
     def __init__(self, watch: Watch) -> None:
         self.loop = asyncio.get_running_loop()
-        self.changed = asyncio.Event()
+        self.changed: asyncio.Future[None] = self.loop.create_future()
         self.users = 0
         self._watch = watch
-        self._look_until = 0.0
         self._rests_until = 0.0
         self._is_to_wake = False
         self._next_look: asyncio.TimerHandle | None = None
-        self.loop.add_reader(watch.fileno(), self._notice)
-        self._look_in(SAFETY_NET)
+        self.loop.add_reader(watch.fileno(), self._look)
+        self._look_later()
 
     def wake(self) -> None:
         """Wakes all who wait for a change."""
         self._rests_until = self.loop.time() + REST
         self._is_to_wake = False
-        self.changed.set()
-        self.changed = asyncio.Event()
+        self.changed.set_result(None)
+        self.changed = self.loop.create_future()
 
     def close(self) -> None:
         """Ends the watch."""
@@ -112,24 +125,18 @@ class _Watcher:
             self._next_look.cancel()
         self._watch.close()
 
-    def _notice(self) -> None:
-        """The log was written."""
-        self._look_until = self.loop.time() + LOOK_FOR
-        self._look()
-
     def _look(self) -> None:
         try:
             is_changed = self._watch.changed()
         except StorageError as error:
             _log.warning("cannot look for changes: %s", error)
             is_changed = True  # whoever waits finds out for itself
-        now = self.loop.time()
         if is_changed and not self._is_to_wake:
             self._is_to_wake = True
             self.loop.call_at(self._rests_until, self.wake)  # at once, unless it rests
-        self._look_in(LOOK_AGAIN if now < self._look_until else SAFETY_NET)
+        self._look_later()
 
-    def _look_in(self, seconds: float) -> None:
+    def _look_later(self) -> None:
         if self._next_look is not None:
             self._next_look.cancel()
-        self._next_look = self.loop.call_later(seconds, self._look)
+        self._next_look = self.loop.call_later(self._watch.pause(), self._look)

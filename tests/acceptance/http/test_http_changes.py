@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 
 from headbox.domain.task import HOUR
@@ -232,17 +234,9 @@ def test_a_wait_ends_as_soon_as_the_task_is_complete(
     assert result().elapsed.total_seconds() < 30
 
 
-def test_a_wait_on_a_recurring_task_ends_with_its_current_occurrence(mill: Any, in_background: Any) -> None:
-    task = mill.hourly()
-    claimed = mill.claim()[0]
-    result = in_background(lambda: mill.admin.get(f"/tasks/{task.id}/?wait=60&fields=state,run"))
-    mill.finish(claimed)
-    assert result().json() in ({"state": "finished", "run": 1}, {"state": "waiting", "run": 2})
-
-
-def test_a_wait_goes_on_when_a_run_was_lost(mill: Any, in_background: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = mill.hourly()
-    first = mill.claim()[0]
+@pytest.fixture
+def look(mill: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Waits until the server has read a task once more."""
     looks = threading.Semaphore(0)
     get = mill.store.get
 
@@ -252,13 +246,60 @@ def test_a_wait_goes_on_when_a_run_was_lost(mill: Any, in_background: Any, monke
         return found
 
     monkeypatch.setattr(mill.store, "get", counted)
-    result = in_background(lambda: mill.admin.get(f"/tasks/{task.id}/?wait=60&fields=state,run"))
-    for _ in range(2):  # the task itself, and the first look
+
+    def look() -> None:
         assert looks.acquire(timeout=20)
+
+    return look
+
+
+def test_a_wait_on_a_recurring_task_ends_with_its_current_occurrence(mill: Any, in_background: Any, look: Any) -> None:
+    task = mill.hourly()
+    claimed = mill.claim()[0]
+    result = in_background(lambda: mill.admin.get(f"/tasks/{task.id}/?wait=60&fields=state,run"))
+    look()
+    mill.finish(claimed)
+    assert result().json() == {"state": "finished", "run": 1}
+
+
+def test_a_wait_goes_on_when_a_run_was_lost(mill: Any, in_background: Any, look: Any) -> None:
+    task = mill.hourly()
+    first = mill.claim()[0]
+    result = in_background(lambda: mill.admin.get(f"/tasks/{task.id}/?wait=60&fields=state,run"))
+    look()  # the task itself
+    look()  # before it waits
     mill.finish(first, "lose")
-    assert looks.acquire(timeout=20)
+    look()
     mill.finish(mill.claim()[0])
     assert result().json() == {"state": "finished", "run": 2}
+
+
+def test_who_hangs_up_waits_no_longer(mill: Any, look: Any, stage: Any) -> None:
+    task, service = mill.running(), stage[0].app.service
+    ended = threading.Event()
+    close = service.waiting._close
+
+    def closed(watcher: Any) -> None:
+        close(watcher)
+        ended.set()
+
+    service.waiting._close = closed
+    with pytest.raises(httpx.ReadTimeout):
+        mill.admin.get(f"/tasks/{task.id}/?wait=60", timeout=0.2)
+    assert ended.wait(20)
+
+
+def test_a_user_may_have_only_so_many_calls_waiting(mill: Any, in_background: Any, look: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("headbox.web.waiting.PER_USER", 1)
+    task = mill.running()
+    result = in_background(lambda: mill.admin.get(f"/tasks/{task.id}/?wait=60"))
+    look()
+    look()
+    assert mill.admin.get(f"/tasks/{task.id}/?wait=60").status_code == 429
+    other = mill.client("readers")
+    assert other.get(f"/tasks/{task.id}/?wait=0.01").status_code == 200
+    mill.finish(task)
+    assert result().status_code == 200
 
 
 def test_a_wait_that_is_in_vain_answers_with_the_task_as_it_is(mill: Any) -> None:

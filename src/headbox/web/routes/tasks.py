@@ -52,7 +52,7 @@ async def wait_for(request: Request, task: Task, seconds: float) -> Task:
     async def look_again() -> Task | None:
         return await request.read(look)
 
-    found = await request.service.waiting.until(request.principal.name, look_again, seconds)
+    found = await request.service.waiting.until(request.principal.name, look_again, seconds, request.leaving)
     request.principal = await request.service.authenticator.identify(request)  # it may have lost its rights meanwhile
     return await visible_task(request) if found is None or not request.principal.may_see(found) else found
 
