@@ -81,8 +81,10 @@ def test_utc_shows_the_time_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
-        (-3, "0.0 s"),
-        (0.25, "0.2 s"),
+        (-3, "0 ms"),
+        (0.0125, "12 ms"),
+        (0.9999, "1.0 s"),
+        (2.54, "2.5 s"),
         (59, "59 s"),
         (60, "1 min"),
         (185, "3 min 5 s"),

@@ -13,6 +13,7 @@ import pytest
 
 from headbox.current import CurrentTask, current_task
 from headbox.domain.errors import Discard, HeadboxError, Interrupted, Retry
+from headbox.domain.iso8601 import MAX_SPAN
 from headbox.domain.task import SECOND
 from headbox.registry import Registry, describe
 from headbox.running import MAX_TEXT, Ending, UnknownCallable, Work, execute, execute_async
@@ -104,6 +105,7 @@ def test_retry_says_after_how_long() -> None:
     assert run(raising(Retry(after=1.5))).retry_after == SECOND * 3 // 2
     assert run(raising(Retry(after=timedelta(minutes=1)))).retry_after == 60 * SECOND
     assert run(raising(Retry(after=-1))).retry_after == 0
+    assert run(raising(Retry(after=1e300))).retry_after == MAX_SPAN
     ending = run(raising(Retry(reason="busy")))
     assert (ending.event, ending.exception, ending.retry_after, ending.discard) == ("fail", "busy", None, False)
     assert "takes seconds or a timedelta" in (run(raising(Retry(after="soon"))).exception or "")

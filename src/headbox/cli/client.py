@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from typing import Any, NamedTuple
@@ -17,7 +18,8 @@ import rich_click as click
 
 PATIENCE = 30.0  # seconds that an answer may take, beside those that were asked for
 PAGE = 500
-LARGEST_ERROR = 1 << 20
+AWAY = (None, 503)  # the statuses of a server that may be back soon
+PAUSE = 0.3  # seconds between two attempts
 
 
 class Refused(click.ClickException):
@@ -43,43 +45,54 @@ class Client:
     def __init__(self, url: str, authorization: str | None = None) -> None:
         self._secure, self._host, self._port = read_url(url)
         self.url = url.rstrip("/") + "/"
+        self.patience = 0.0  # seconds for which a server that is away is asked again, where nothing is changed
         self._authorization = authorization
         self._connection: HTTPConnection | None = None
 
     def get(self, path: str, query: Mapping[str, Any] | None = None, *, wait: float = 0) -> Any:
         """The JSON at `path`. The server may take `wait` seconds longer than usual."""
-        return self._ask("GET", with_query(path, query), wait=wait).value
+        return self._read(with_query(path, query), wait=wait).value
 
     def pages(self, path: str, query: Mapping[str, Any] | None = None) -> Iterator[Any]:
         """The elements of a list, fetched page by page as they are taken."""
         target: str | None = with_query(path, {"limit": PAGE, **(query or {})})
         while target is not None:
-            reply = self._ask("GET", target)
+            reply = self._read(target)
             yield from listed(reply.value, self.url)
             target = reply.next
 
     def first(self, path: str, query: Mapping[str, Any], limit: int) -> tuple[list[Any], bool]:
         """At most `limit` elements of a list, and whether there are more."""
-        reply = self._ask("GET", with_query(path, {**query, "limit": limit}))
+        reply = self._read(with_query(path, {**query, "limit": limit}))
         return listed(reply.value, self.url), reply.next is not None
 
     def post(self, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
         """Asks for a change."""
         return self._change("POST", with_query(path, query), body)
 
-    def put(self, path: str, body: Any) -> Any:
+    def put(self, path: str, body: Any, query: Mapping[str, Any] | None = None) -> Any:
         """Replaces what is at `path`."""
-        return self._change("PUT", path, body)
+        return self._change("PUT", with_query(path, query), body)
 
-    def delete(self, path: str) -> Any:
+    def delete(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """Removes what is at `path`."""
-        return self._change("DELETE", path, None)
+        return self._change("DELETE", with_query(path, query), None)
 
     def close(self) -> None:
         """Gives the connection up; the next call opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _read(self, target: str, *, wait: float = 0) -> Reply:
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return self._ask("GET", target, wait=wait)
+            except Refused as error:
+                if error.status not in AWAY or time.monotonic() > deadline:
+                    raise
+            time.sleep(PAUSE)
 
     def _change(self, method: str, path: str, body: Any) -> Any:
         self.close()

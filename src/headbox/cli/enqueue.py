@@ -9,7 +9,7 @@ import rich_click as click
 
 from headbox.cli.client import Client
 from headbox.cli.connection import with_client
-from headbox.cli.task_table import show_tasks
+from headbox.cli.task_table import fields, show_tasks
 from headbox.cli.terminal import print_json
 from headbox.cli.watch import follow, report_end
 
@@ -38,7 +38,8 @@ def enqueue(
     headbox task enqueue sync web rate=20000 --wait
     """
     args, kwargs = read_call(arguments)
-    task = client.post("tasks/", {"method_name": name, "args": args, "kwargs": kwargs, **read_options(options)})
+    body = {"method_name": name, "args": args, "kwargs": kwargs, **read_options(options)}
+    task = client.post("tasks/", body, fields(as_json=as_json))
     if not wait:
         print_json(task) if as_json else show_tasks([task], as_json=False, header=False)
         return None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -30,51 +32,57 @@ class Findable:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.url: asyncio.Queue[str] = asyncio.Queue()
-        self._queue: TaskQueue | None = None
         self._path: Path | None = None
-        self._token_id: str | None = None
+        self._secret: str | None = None
+        self._token_ids: list[str] = []
 
     async def stay(self) -> None:
-        """Writes the file when the API's address is known, again when that changes, and with a new token in time."""
+        """Writes the file once the API's address is known, and again when that changes or a new token is due."""
         url, is_first = await self.url.get(), True
+        renewal_time = 0.0
         while True:
-            pause = RENEWAL
             try:
-                await asyncio.to_thread(self._renew, url)
-                if is_first:
-                    click.echo(hints())
-                is_first = False
+                if time.monotonic() >= renewal_time:
+                    await asyncio.to_thread(self._renew)
+                    renewal_time = time.monotonic() + RENEWAL
+                self._write(url)
             except StorageError:
-                pause = RETRY
+                renewal_time = time.monotonic() + RETRY
             except OSError as error:
                 click.echo(f"headbox: commands here need --url and --token, since {error}", err=True)
                 return
+            if is_first:
+                click.echo(hints())
+                is_first = False
             with suppress(TimeoutError):
-                url = await asyncio.wait_for(self.url.get(), pause)
+                url = await asyncio.wait_for(self.url.get(), max(0.0, renewal_time - time.monotonic()))
 
     def leave(self) -> None:
-        """Takes the file away and revokes its token."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-        self._revoke(self._token_id)
-
-    def _renew(self, url: str) -> None:
-        from headbox.web.accounts import issue_local_token
-
-        if self._queue is None:
-            self._queue = open_queue(self.settings)
-        before = self._token_id
-        self._token_id, secret = issue_local_token(self._queue, LIFETIME) or (None, None)
-        started = process_start(os.getpid()) or 0
-        self._path = local_service.leave(LocalService(os.getpid(), started, url, self.settings.database, secret))
-        self._revoke(before)
-
-    def _revoke(self, token_id: str | None) -> None:
+        """Takes the file away and revokes its tokens."""
         from headbox.web.accounts import revoke_token
 
-        if token_id is not None and self._queue is not None:
-            with suppress(HeadboxError):  # it expires by itself
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+        for token_id in self._token_ids:
+            with suppress(HeadboxError):  # it has expired, or will
                 revoke_token(self._queue, token_id)
+
+    def _renew(self) -> None:
+        """Takes another token. The one before is good until it expires: a command may just have read it."""
+        from headbox.web.accounts import issue_local_token
+
+        token_id, self._secret = issue_local_token(self._queue, LIFETIME) or (None, None)
+        if token_id is not None:
+            self._token_ids.append(token_id)
+
+    def _write(self, url: str) -> None:
+        started = process_start(os.getpid()) or 0
+        service = LocalService(os.getpid(), started, url, self.settings.database, self._secret)
+        self._path = local_service.leave(service)
+
+    @cached_property
+    def _queue(self) -> TaskQueue:
+        return open_queue(self.settings)
 
 
 def hints() -> str:

@@ -9,7 +9,7 @@ import rich_click as click
 
 from headbox.cli.client import Client, segment
 from headbox.cli.connection import with_client
-from headbox.cli.task_table import show_tasks
+from headbox.cli.task_table import fields, show_tasks
 from headbox.cli.terminal import Column, print_json, show_list
 
 COLUMNS: Final = (Column("JOB", 36, whole=True), Column("TASKS", 5), Column("STATES", 20))
@@ -37,7 +37,7 @@ def list_jobs(client: Client, as_json: bool) -> None:
 @with_client
 def info(client: Client, id: str, as_json: bool, utc: bool) -> None:
     """Show a job's current tasks."""
-    found = client.get(f"jobs/{segment(id)}/")
+    found = client.get(f"jobs/{segment(id)}/", fields(as_json=as_json))
     if as_json:
         print_json(found)
     else:
@@ -50,7 +50,7 @@ def info(client: Client, id: str, as_json: bool, utc: bool) -> None:
 @with_client
 def cancel(client: Client, id: str, as_json: bool) -> None:
     """Cancel a job's tasks; those that had ended before stay as they are."""
-    answer = client.post(f"jobs/{segment(id)}/cancel/")
+    answer = client.post(f"jobs/{segment(id)}/cancel/", query=fields(as_json=as_json))
     if as_json:
         print_json(answer)
     else:

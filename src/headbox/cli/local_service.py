@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 OWN = 0o077  # what nobody else may do
+ENDED = ("Z", "X")  # states of a process that has only its parent to wait for it
 
 
 class LocalService(NamedTuple):
@@ -71,9 +72,10 @@ def read(path: Path) -> LocalService | None:
 
 
 def process_start(pid: int) -> int | None:
-    """When the process started, in clock ticks after boot (proc(5), stat, field 22); None if there is none."""
+    """When the process started, in clock ticks after boot (proc(5), stat, field 22); None if it does not run."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in ENDED else int(fields[18])
     except (OSError, IndexError, ValueError):
         return None
 

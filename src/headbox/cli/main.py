@@ -11,12 +11,11 @@ from importlib import import_module
 from typing import Any, Final
 
 import rich_click as click
-from click.exceptions import NoArgsIsHelpError
 
 from headbox.cli.terminal import printable
 from headbox.domain.errors import HeadboxError, InvalidSchedule
 
-DONE, FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 # name -> the module and attribute that it lives in, and its line in `headbox --help`
 COMMANDS: Final = {
@@ -75,8 +74,6 @@ def run(arguments: list[str]) -> int:
     try:
         status = root.main(arguments, prog_name="headbox", standalone_mode=False)
         sys.stdout.flush()
-    except NoArgsIsHelpError as error:
-        return say(error.ctx.get_help(), USAGE)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "headbox"
         return complain(f"{error.format_message().rstrip('.')} (see '{command} --help')", USAGE)
@@ -86,7 +83,9 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains as it exits
-        return BROKEN_PIPE
+        return FAILED
+    except SystemExit as end:  # how help for a lack of arguments, and a closed pipe, end
+        return end.code if isinstance(end.code, int) else FAILED
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return complain(f"{place}{error.strerror or error}", FAILED)
@@ -96,11 +95,6 @@ def run(arguments: list[str]) -> int:
 
 
 def complain(message: str, status: int) -> int:
-    """Says on stderr what went wrong, in one line that holds no control characters."""
-    return say(f"headbox: {printable(message)}", status)
-
-
-def say(text: str, status: int) -> int:
-    """Prints `text` on stderr and gives `status` back."""
-    click.echo(text, err=True)
+    """Says on stderr what went wrong, in one line that holds no control characters. Gives `status` back."""
+    click.echo(f"headbox: {printable(message)}", err=True)
     return status

@@ -67,6 +67,7 @@ def work(preload: bool, status_fd: int | None, parent: int | None, **typed: Any)
 def begin(parent: int | None) -> None:
     """Sets up the log on stderr and, for a `serve` that started it, ends with its parent whatever becomes of that."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     if parent is not None:
         import signal
 

@@ -10,7 +10,7 @@ import rich_click as click
 from headbox.cli.client import Client, segment
 from headbox.cli.connection import with_client
 from headbox.cli.enqueue import enqueue
-from headbox.cli.task_table import FIELDS, known, show_tasks
+from headbox.cli.task_table import fields, known, show_tasks
 from headbox.cli.terminal import Column, print_fields, print_json, show_list
 from headbox.cli.watch import watch
 
@@ -61,7 +61,7 @@ def task() -> None:
 @with_client
 def list_tasks(client: Client, limit: int | None, as_json: bool, utc: bool, **filters: Any) -> None:
     """List tasks, the oldest first; archived runs by --state archived, the newest first."""
-    query = {**filters, "fields": "all" if as_json else FIELDS}
+    query = {**filters, **fields(as_json=as_json)}
     if as_json and limit is None:
         show_tasks(client.pages("tasks/", query), as_json=True)
         return
@@ -92,11 +92,11 @@ def info(client: Client, id: str, as_json: bool, utc: bool) -> None:
 @with_client
 def runs(client: Client, id: str, as_json: bool, utc: bool) -> None:
     """List a task's runs that have ended, the newest first."""
-    found = client.get(f"tasks/{segment(id)}/runs/", {"fields": "all" if as_json else FIELDS})
+    found = client.get(f"tasks/{segment(id)}/runs/", fields(as_json=as_json))
     show_tasks(found, as_json=as_json, utc=utc)
 
 
-def change(name: str, meaning: str, ask: Callable[[Client, str], Any]) -> None:
+def change(name: str, meaning: str, ask: Callable[[Client, str, Any], Any]) -> None:
     """Adds a command that changes the tasks it is given, one after the other, and shows each as it is then."""
 
     @task.command(name, help=meaning)
@@ -104,15 +104,19 @@ def change(name: str, meaning: str, ask: Callable[[Client, str], Any]) -> None:
     @as_json
     @with_client
     def command(client: Client, ids: tuple[str, ...], as_json: bool) -> None:
-        show_tasks((ask(client, f"tasks/{segment(id)}/") for id in ids), as_json=as_json, header=False)
+        query = fields(as_json=as_json)
+        show_tasks((ask(client, f"tasks/{segment(id)}/", query) for id in ids), as_json=as_json, header=False)
 
 
-change("suspend", "Hold tasks back until they are resumed.", lambda client, path: client.post(f"{path}suspend/"))
-change("resume", "Let suspended tasks go on.", lambda client, path: client.post(f"{path}resume/"))
-change("reset", "Run tasks that have ended again.", lambda client, path: client.post(f"{path}reset/"))
-change(
-    "remove", "Take tasks out of the system; a run in progress ends first.", lambda client, path: client.delete(path)
-)
+def post(verb: str) -> Callable[[Client, str, Any], Any]:
+    """The call that does `verb` to a task."""
+    return lambda client, path, query: client.post(f"{path}{verb}/", query=query)
+
+
+change("suspend", "Hold tasks back until they are resumed.", post("suspend"))
+change("resume", "Let suspended tasks go on.", post("resume"))
+change("reset", "Run tasks that have ended again.", post("reset"))
+change("remove", "Take tasks out of the system; a run in progress ends first.", Client.delete)
 
 
 @task.command()
@@ -125,11 +129,12 @@ def cancel(client: Client, ids: tuple[str, ...], as_json: bool, **filters: Any) 
     chosen = {name: value for name, value in filters.items() if value}
     if bool(ids) == bool(chosen):
         raise click.UsageError("say what to cancel: either ids, or filters such as --name")
+    query = fields(as_json=as_json)
     if chosen:
-        show_tasks(client.post("tasks/cancel/", query=chosen), as_json=as_json, header=False)
+        canceled = client.post("tasks/cancel/", query=chosen | query)
     else:
-        canceled = (client.post(f"tasks/{segment(id)}/cancel/") for id in ids)
-        show_tasks(canceled, as_json=as_json, header=False)
+        canceled = (post("cancel")(client, f"tasks/{segment(id)}/", query) for id in ids)
+    show_tasks(canceled, as_json=as_json, header=False)
 
 
 @task.command()
@@ -140,7 +145,7 @@ def cancel(client: Client, ids: tuple[str, ...], as_json: bool, **filters: Any) 
 @with_client
 def reschedule(client: Client, id: str, schedule: str, as_json: bool, utc: bool) -> None:
     """Give a task another schedule, such as PT6H or 'cron: 30 2 * * * Europe/Paris'."""
-    changed = client.put(f"tasks/{segment(id)}/schedule/", {"schedule": schedule})
+    changed = client.put(f"tasks/{segment(id)}/schedule/", {"schedule": schedule}, fields(as_json=as_json))
     show_tasks([changed], as_json=as_json, utc=utc, header=False)
 
 

@@ -34,8 +34,13 @@ COLUMNS: Final = (
     Column("STATE", 9, whole=True),
     Column("TASK", 14),
     Column("WHEN", 10),
-    Column("PROGRESS", 10),
+    Column("NOTE", 10),
 )
+
+
+def fields(*, as_json: bool) -> dict[str, str]:
+    """The query that asks of the API what is going to be shown."""
+    return {"fields": "all" if as_json else FIELDS}
 
 
 def show_tasks(tasks: Iterable[Task], *, as_json: bool, utc: bool = False, header: bool = True) -> None:

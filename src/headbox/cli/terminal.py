@@ -37,9 +37,9 @@ def compact(value: Any) -> str:
     return printable(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")))
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, indent: int | None = 2) -> None:
     """One JSON value for scripts. ASCII only: a terminal shows no control character that the data holds."""
-    print(json.dumps(value, indent=2))
+    print(json.dumps(value, indent=indent), flush=True)
 
 
 def print_json_list(values: Iterable[Any]) -> None:
@@ -148,9 +148,9 @@ def local_now() -> datetime:
 
 
 def show_span(seconds: float) -> str:
-    """A span as people say it: `0.3 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`."""
+    """A span as people say it: `30 ms`, `2.5 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`."""
     if seconds < 10:
-        return f"{max(seconds, 0):.1f} s"
+        return f"{seconds:.1f} s" if seconds >= 0.9995 else f"{max(seconds, 0) * 1000:.0f} ms"
     whole = int(seconds)
     for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if whole >= size:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import rich_click as click
 
-from headbox.cli.client import Client, Refused, segment
+from headbox.cli.client import Client, segment
 from headbox.cli.connection import with_client
 from headbox.cli.progress import describe, measures
 from headbox.cli.task_table import COMPLETE, FAILURES, FIELDS, Task, call_text, show_tasks, state_text, when
-from headbox.cli.terminal import compact, console, local_now, print_json, print_json_list, printable
+from headbox.cli.terminal import compact, console, local_now, print_json, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-T = TypeVar("T")
+
+class Look(NamedTuple):
+    """What is to be seen at one moment: the tasks as they are, and those that have ended since the last look."""
+
+    tasks: list[Task]
+    ended: list[Task]
+
 
 PAUSE: Final = 0.25  # seconds between two looks
 PATIENCE: Final = 15.0  # seconds that a server may be away, as while it restarts
 SHOWN: Final = 20  # tasks at a time
+ALL: Final = f"{FIELDS},result,traceback"
 RECURRING: Final = ("interval", "cron")
 
 
@@ -34,22 +42,29 @@ def watch(client: Client, ids: tuple[str, ...], as_json: bool) -> int | None:
     """Watch the tasks until they end, and exit 1 if one failed; without an ID, watch whatever runs until Ctrl-C."""
     if ids:
         return report_end(follow(client, ids), as_json=as_json)
-    display(watch_running(client, as_json=as_json))
+    display(watch_running(client), as_json=as_json)
     return None
 
 
 def report_end(ended: Sequence[Task], *, as_json: bool) -> int:
     """Shows how tasks ended, with the result or the error of each. The exit status that says so."""
-    if as_json:
-        print_json(ended[0]) if len(ended) == 1 else print_json_list(ended)
-    else:
-        for task in ended:
-            show_tasks([task], as_json=False, header=False)
-            if task["state"] in FAILURES:
-                click.echo(printable(task["traceback"] or task["exception"] or "", lines=True).rstrip(), err=True)
-            elif task["result"] is not None:
-                print(compact(task["result"]))
+    for task in ended:
+        show_end(task, as_json=as_json)
+        if as_json:
+            continue
+        if task["state"] in FAILURES and (reason := task["traceback"] or task["exception"]):
+            click.echo(printable(reason, lines=True).rstrip(), err=True)
+        elif task["result"] is not None:
+            print(compact(task["result"]))
     return int(any(task["state"] in FAILURES for task in ended))
+
+
+def show_end(task: Task, *, as_json: bool) -> None:
+    """One line for a task that has ended."""
+    if as_json:
+        print_json(task, indent=None)
+    else:
+        show_tasks([task], as_json=False, header=False)
 
 
 def follow(client: Client, ids: Sequence[str]) -> list[Task]:
@@ -59,8 +74,8 @@ def follow(client: Client, ids: Sequence[str]) -> list[Task]:
     return [ended[id] for id in ids]
 
 
-def follow_each(client: Client, ids: Sequence[str], ended: dict[str, Task]) -> Iterator[list[Task]]:
-    """Looks at the tasks until all have ended: gives them as they are, and puts into `ended` how they ended."""
+def follow_each(client: Client, ids: Sequence[str], ended: dict[str, Task]) -> Iterator[Look]:
+    """Looks at the tasks until all have ended, and puts into `ended` how each did."""
     first_runs: dict[str, int] = {}
     while True:
         seen = {id: ended[id] if id in ended else look(client, id) for id in ids}
@@ -68,7 +83,7 @@ def follow_each(client: Client, ids: Sequence[str], ended: dict[str, Task]) -> I
             first = first_runs.setdefault(id, task["run"])
             if id not in ended and (end := end_of(client, task, first)):
                 ended[id] = seen[id] = end
-        yield list(seen.values())
+        yield Look(list(seen.values()), [])
         if len(ended) == len(seen):
             return
         time.sleep(PAUSE)
@@ -76,7 +91,8 @@ def follow_each(client: Client, ids: Sequence[str], ended: dict[str, Task]) -> I
 
 def look(client: Client, id: str) -> Task:
     """The task as it is now."""
-    task: Task = patiently(lambda: client.get(f"tasks/{segment(id)}/", {"fields": f"{FIELDS},result,traceback"}))
+    task: Task = client.get(f"tasks/{segment(id)}/", {"fields": ALL})
+    client.patience = PATIENCE  # now that it was there, it may be away while it restarts
     return task
 
 
@@ -86,50 +102,47 @@ def end_of(client: Client, task: Task, first: int) -> Task | None:
         return task
     if task["scheduler"] not in RECURRING or task["run"] == first:
         return None
-    query = {"fields": f"{FIELDS},result,traceback"}
-    runs = patiently(lambda: client.get(f"tasks/{segment(task['id'])}/runs/", query))
+    runs = client.get(f"tasks/{segment(task['id'])}/runs/", {"fields": ALL})
     ends = [run for run in runs if run["run"] >= first and run["state"] in COMPLETE]
     return ends[-1] if ends else None
 
 
-def watch_running(client: Client, *, as_json: bool) -> Iterator[list[Task]]:
-    """Gives what runs, again and again; what has ended meanwhile is printed for good."""
+def watch_running(client: Client) -> Iterator[Look]:
+    """Looks at whatever runs, without end."""
     before: dict[str, int] = {}
     query = {"state": "running", "fields": FIELDS}
     while True:
-        running, _ = patiently(lambda: client.first("tasks/", query, SHOWN))
+        running, _ = client.first("tasks/", query, SHOWN)
+        client.patience = PATIENCE
         now = {task["id"]: task["run"] for task in running}
-        for id, run in before.items():
-            if now.get(id) != run and (end := end_of(client, look(client, id), run)):
-                show_tasks([end], as_json=as_json, header=False)
+        gone = [(id, run) for id, run in before.items() if now.get(id) != run]
         before = now
-        yield running
+        yield Look(running, [end for id, run in gone if (end := end_of(client, look(client, id), run))])
         time.sleep(PAUSE)
 
 
-def patiently(ask: Callable[[], T]) -> T:
-    """What `ask` gives, asked again while the server is away for a short time."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return ask()
-        except Refused as error:
-            if error.status not in (None, 503) or time.monotonic() > deadline:
-                raise
-        time.sleep(PAUSE)
+def display(looks: Iterator[Look], *, as_json: bool = False) -> None:
+    """Shows each look in place of the last, if stderr is a terminal; what has ended is printed for good."""
+    with live_display() as show:
+        for tasks, ended in looks:
+            if ended:
+                show("")
+            for task in ended:
+                show_end(task, as_json=as_json)
+            show(bars(tasks) if tasks else "nothing runs now")
 
 
-def display(looks: Iterator[list[Task]]) -> None:
-    """Shows each look in place of the last, on a terminal; without one, only takes them."""
+@contextmanager
+def live_display() -> Iterator[Callable[[RenderableType], None]]:
+    """Gives a function that shows something in place of what it showed before; it does nothing without a terminal."""
     if not sys.stderr.isatty():
-        for _ in looks:
-            pass
+        yield lambda shown: None
         return
     from rich.live import Live
 
-    with Live(console=console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=True) as live:
-        for tasks in looks:
-            live.update(bars(tasks), refresh=True)
+    screen = console(stderr=True)
+    with Live(console=screen, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False) as live:
+        yield lambda shown: live.update(shown, refresh=True)
 
 
 def bars(tasks: Sequence[Task]) -> RenderableType:
@@ -147,7 +160,7 @@ def bars(tasks: Sequence[Task]) -> RenderableType:
         for measure in found:
             bar = ProgressBar(measure.total, measure.done, width=30, pulse=measure.total is None)
             table.add_row("", Text(f"  {measure.name}"), bar, Text(str(measure)))
-    return table if tasks else Text("nothing runs; Ctrl-C ends this", style="dim")
+    return table
 
 
 def _cut(text: str) -> Any:

@@ -1,0 +1,126 @@
+"""The door: which command runs, what is said when something goes wrong, and with which status it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+
+from headbox.cli import main
+from headbox.cli.main import COMMANDS, load, run
+from headbox.domain.errors import ConfigError, InvalidSchedule, StorageUnavailable
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], int]:
+    """Runs a command that raises something; the exit status."""
+
+    def fail(error: BaseException) -> int:
+        @click.command()
+        def command() -> None:
+            raise error
+
+        monkeypatch.setattr(main, "load", lambda name: command)
+        return run(["task"])
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (click.ClickException("no"), 1, "headbox: no\n"),
+        (ConfigError("bad"), 1, "headbox: bad\n"),
+        (StorageUnavailable("away"), 1, "headbox: away\n"),
+        (InvalidSchedule("when?"), 2, "headbox: when?\n"),
+        (PermissionError(13, "Permission denied", "/x"), 1, "headbox: /x: Permission denied\n"),
+        (OSError("odd"), 1, "headbox: odd\n"),
+        (click.ClickException("\x1b[31mred\nlines"), 1, "headbox: \\x1b[31mred\\nlines\n"),
+        (KeyboardInterrupt(), 130, "\n"),
+        (click.Abort(), 130, ""),
+    ],
+)
+def test_an_error_is_one_sentence_and_a_status(
+    error: BaseException,
+    status: int,
+    said: str,
+    failing: Callable[[BaseException], int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert failing(error) == status
+    assert capsys.readouterr().err == said
+
+
+def test_a_bug_is_not_hidden(failing: Callable[[BaseException], int]) -> None:
+    with pytest.raises(ZeroDivisionError):
+        failing(ZeroDivisionError())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["--nonsense"], "No such option '--nonsense'"),
+        (["schedule", "preview"], "Missing argument 'EXPRESSION' (see 'headbox schedule preview --help')"),
+        (["schedule", "preview", "PT5M", "--count", "0"], "--count"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence_and_2(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+
+
+def test_nothing_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    assert "Usage: headbox" in capsys.readouterr().out
+
+
+def test_every_command_that_is_listed_is_there() -> None:
+    for name in COMMANDS:
+        assert load(name).name == name
+
+
+def test_a_listing_imports_no_command_and_nothing_heavy() -> None:
+    code = """
+import sys
+from headbox.cli.main import run
+run(["--help"])
+loaded = [name for name in sys.modules if name.startswith("headbox.cli.") or name in ("uvicorn", "asyncio", "sqlite3")]
+assert sorted(loaded) == ["headbox.cli.main", "headbox.cli.terminal"], loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_command_of_the_client_loads_no_server() -> None:
+    code = """
+import sys
+from headbox.cli.main import run
+assert run(["task", "list", "--url", "http://127.0.0.1:9/"]) == 1
+loaded = {"uvicorn", "starlette", "sqlite3", "msgspec", "asyncio", "argon2", "headbox.task_queue"} & set(sys.modules)
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("expression", "times"),
+    [
+        ("R3/2999-01-01T00:00:00Z/PT5M", ["2999-01-01T00:00:00Z", "2999-01-01T00:05:00Z", "2999-01-01T00:10:00Z"]),
+        ("2999-01-01T00:00:00+01:00", ["2998-12-31T23:00:00Z"]),
+        ("9999-12-31T23:59:59Z", ["9999-12-31T23:59:59Z"]),
+    ],
+)
+def test_a_schedule_is_previewed(expression: str, times: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schedule", "preview", expression, "--utc"]) == 0
+    assert capsys.readouterr().out.splitlines() == times
+
+
+def test_a_cron_schedule_is_previewed_on_its_own_wall_clock(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schedule", "preview", "cron: 30 2 * * * Europe/Paris", "--count", "400"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 400
+    assert {line.split()[-1] for line in lines} == {"CET", "CEST"}

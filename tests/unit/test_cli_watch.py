@@ -1,0 +1,129 @@
+"""Watching: when a task has ended, of a schedule which occurrence, and what is drawn meanwhile."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from itertools import chain, repeat
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from headbox.cli import watch
+from headbox.cli.watch import bars, display, end_of, follow, report_end, watch_running
+
+TASK = {
+    "id": "1",
+    "class_name": None,
+    "method_name": "sync",
+    "args": ["web"],
+    "kwargs": {},
+    "state": "waiting",
+    "start_time": None,
+    "finish_time": None,
+    "due_time": None,
+    "exception": None,
+    "traceback": None,
+    "result": None,
+    "progress": None,
+    "waiting_for": [],
+    "run": 1,
+    "scheduler": "immediate",
+}
+
+
+def task(**changes: Any) -> dict[str, Any]:
+    return {**TASK, **changes}
+
+
+class Server:
+    """Answers each look at a task with the next of its states, and each look at what runs likewise."""
+
+    def __init__(self, *states: dict[str, Any], runs: list[Any] | None = None, running: list[list[Any]] | None = None):
+        self.patience = 0.0
+        self.states: Iterator[dict[str, Any]] = chain(states, repeat(states[-1])) if states else iter(())
+        self.runs = runs or []
+        self.running = iter(running or [])
+
+    def get(self, path: str, query: Mapping[str, Any]) -> Any:
+        return self.runs if path.endswith("/runs/") else next(self.states)
+
+    def first(self, path: str, query: Mapping[str, Any], limit: int) -> tuple[list[Any], bool]:
+        return next(self.running), False
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "PAUSE", 0.0)
+
+
+def test_a_task_is_followed_to_its_end() -> None:
+    states = [task(state=state) for state in ("waiting", "running", "finished")]
+    assert [ended["state"] for ended in follow(Server(*states), ["1"])] == ["finished"]
+
+
+def test_an_attempt_that_failed_is_not_the_end() -> None:
+    states = [
+        task(state="running"),
+        task(state="waiting", run=2),
+        task(state="running", run=2),
+        task(state="error", run=2),
+    ]
+    assert follow(Server(*states), ["1"]) == [states[-1]]
+
+
+def test_of_a_schedule_the_occurrence_that_was_current_is_the_end() -> None:
+    states = [task(state="running", run=4, scheduler="interval"), task(run=6, scheduler="interval")]
+    runs = [task(run=5, state="error"), task(run=4, state="finished"), task(run=3, state="error")]
+    assert follow(Server(*states, runs=runs), ["1"]) == [runs[1]]
+
+
+def test_an_occurrence_that_was_lost_ends_with_the_run_that_took_its_place() -> None:
+    lost = [task(run=4, state="reset")]
+    assert end_of(Server(runs=lost), task(run=5, scheduler="cron"), 4) is None
+    ended = [task(run=5, state="finished"), *lost]
+    assert end_of(Server(runs=ended), task(run=6, scheduler="cron"), 4) == ended[0]
+
+
+def test_what_ran_and_ended_is_told_once() -> None:
+    running, ended = task(state="running"), task(state="finished")
+    looks = watch_running(Server(ended, running=[[running], [], []]))
+    assert [next(looks) for _ in range(3)] == [([running], []), ([], [ended]), ([], [])]
+
+
+def test_the_status_says_whether_any_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = task(state="finished", result={"a": "\x1b"}), task(state="error", traceback="Traceback:\n\x1bx\n")
+    assert report_end([good], as_json=False) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == '{"a": "\\u001b"}'
+    assert report_end([good, bad], as_json=False) == 1
+    assert capsys.readouterr().err == "Traceback:\n\\x1bx\n"
+    assert report_end([task(state="canceled")], as_json=True) == 1
+
+
+def drawn(*tasks: dict[str, Any], width: int = 100) -> list[str]:
+    screen = Console(file=io.StringIO(), width=width, color_system=None)
+    screen.print(bars(list(tasks)))
+    return screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def test_every_measure_has_a_bar() -> None:
+    progress = {"files": {"done": 1, "total": 2}, "bytes": {"done": 1500, "total": None}}
+    title, files, sizes = drawn(task(state="running", progress=progress))
+    assert title.split()[:2] == ["running", 'sync("web")']
+    assert files.split()[0] == "files" and "━" in files and files.split()[-1] == "1/2"
+    assert sizes.split()[0] == "bytes" and sizes.split()[-2:] == ["1.5", "kB"]
+
+
+@pytest.mark.parametrize(
+    "progress", [None, "half", 5, [], {"done": 0, "total": 0}, {"done": 9, "total": 3}, {"done": -1}]
+)
+def test_any_progress_can_be_drawn_in_any_width(progress: Any) -> None:
+    for width in (20, 80):
+        lines = drawn(task(state="running", progress=progress, args=["x" * 300]), width=width)
+        assert lines and all(len(line) <= width for line in lines)
+
+
+def test_without_a_terminal_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    display(iter([watch.Look([task()], [])]))
+    assert capsys.readouterr() == ("", "")
