@@ -33,14 +33,12 @@ DATABASES: dict[str, Callable[[Path], str]] = {
 
 
 class Scene:
-    """A store with a clock and workers `a` and `b`, told in the words of the domain."""
+    """A store and a clock, told in the words of the domain. The fixture has the workers `a` and `b`."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.now: Instant = NOON
         self._number = 0
-        self.register("a")
-        self.register("b")
 
     def pass_time(self, span: Span) -> Instant:
         """So much later."""
@@ -138,4 +136,7 @@ def store(url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def scene(store: Store) -> Scene:
-    return Scene(store)
+    scene = Scene(store)
+    scene.register("a")
+    scene.register("b")
+    return scene
