@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 FEEDS = Path(os.environ.get("REPOSITORY_FEEDS", HERE / "repositories"))  # one directory of wheels a repository
 MIRRORS = Path(os.environ.get("REPOSITORY_MIRRORS", HERE / "mirrors"))
 MINUTES = int(os.environ.get("REPOSITORY_MINUTES", "15"))  # between two syncs of one repository
+EVERY = f"2026-01-01T00:00:00Z/PT{MINUTES}M"  # a grid: the same for all, whenever this was started
 
 INDEX_TYPES = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")  # of a repository or a file: nothing that leaves its directory
@@ -56,14 +57,15 @@ def sync(repository: str, feed: str | None = None, rate: int | None = None) -> d
 def sync_all(rate: int | None = None) -> list[str]:
     """Enqueues a sync of every repository there is a feed for, all in one job. Returns the ids of the tasks."""
     call = sync.call.options(job_id=current_task().job_id or current_task().id)
-    return [task.id for task in queue.enqueue_many(call(name, rate=rate) for name in repositories())]
+    limit = {} if rate is None else {"rate": rate}
+    return [task.id for task in queue.enqueue_many(call(name, **limit) for name in repositories())]
 
 
 @queue.task(schedule=f"PT{MINUTES}M")
 def schedule_syncs() -> list[str]:
     """Gives every repository a schedule of its own, so that one that is slow or fails delays no other."""
     for name in repositories():
-        queue.schedule(f"sync {name}", sync, args=[name], schedule=f"PT{MINUTES}M")
+        queue.schedule(f"sync {name}", sync, args=[name], schedule=EVERY)
     return repositories()
 
 

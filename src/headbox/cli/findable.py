@@ -16,6 +16,7 @@ import rich_click as click
 from headbox.assemble import open_queue
 from headbox.cli import local_service
 from headbox.cli.local_service import LocalService, process_start
+from headbox.cli.terminal import printable
 from headbox.config import Settings
 from headbox.domain.errors import HeadboxError, StorageError
 from headbox.domain.task import HOUR, SECOND
@@ -23,6 +24,7 @@ from headbox.task_queue import TaskQueue
 
 LIFETIME: Final = 24 * HOUR  # of a token, should nobody revoke it
 RENEWAL: Final = LIFETIME / SECOND / 2  # seconds until another is made
+SHOWN: Final = 8  # names of tasks in the hints
 RETRY: Final = 60.0  # seconds before another try, when the database was away
 
 
@@ -52,7 +54,7 @@ class Findable:
                 click.echo(f"headbox: commands here need --url and --token, since {error}", err=True)
                 return
             if is_first:
-                click.echo(hints())
+                click.echo(hints(await asyncio.to_thread(self._names)))
                 is_first = False
             with suppress(TimeoutError):
                 url = await asyncio.wait_for(self.url.get(), max(0.0, renewal_time - time.monotonic()))
@@ -80,22 +82,25 @@ class Findable:
         service = LocalService(os.getpid(), started, url, self.settings.database, self._secret)
         self._path = local_service.leave(service)
 
+    def _names(self) -> list[str]:
+        return sorted({published.short_name for published in self._queue.store.callables()})
+
     @cached_property
     def _queue(self) -> TaskQueue:
         return open_queue(self.settings)
 
 
-def hints() -> str:
-    """What to type next, on this machine."""
+def hints(names: list[str]) -> str:
+    """What to type next, on this machine, where tasks of these names are known."""
     program = typed_name()
-    return "\n".join(
-        [
-            "In another terminal, without a password:",
-            f"    {program} task list",
-            f"    {program} task enqueue NAME [ARGUMENT]... [KEY=VALUE]...",
-            f"    {program} task watch",
-        ]
-    )
+    shown = ", ".join(printable(name) for name in names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    lines = [
+        "In another terminal, without a password:",
+        f"    {program} task list",
+        f"    {program} task enqueue NAME [ARGUMENT]... [KEY=VALUE]... --wait",
+        f"    {program} task watch",
+    ]
+    return "\n".join([*lines[:3], f"        where NAME is one of: {shown}", *lines[3:]] if names else lines)
 
 
 def typed_name() -> str:
