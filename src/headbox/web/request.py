@@ -142,6 +142,8 @@ class Request:
 
     async def _receive_body(self) -> bytes:
         length = self.header(b"content-length")
+        if length is not None and not length.isdigit():
+            raise Problem(400, "the Content-Length is no whole number; leave it to your HTTP library")
         if length is not None and int(length) > MAX_BODY:
             raise _too_large()
         parts: list[bytes] = []
