@@ -17,6 +17,7 @@ import msgspec
 
 from headbox.current import CurrentTask, running
 from headbox.domain.errors import Discard, HeadboxError, Interrupted, PayloadRefused, Retry
+from headbox.domain.iso8601 import MAX_SPAN
 from headbox.domain.task import SECOND, Span, Task
 from headbox.registry import Registration, Registry
 from headbox.storage.payload import Payloads, binding
@@ -230,7 +231,7 @@ def _read_after(after: Any) -> tuple[Span | None, str | None]:
         return None, None
     try:
         seconds = after.total_seconds() if isinstance(after, timedelta) else float(after)
-        return max(0, round(seconds * SECOND)), None
+        return min(max(0, round(seconds * SECOND)), MAX_SPAN), None
     except (TypeError, ValueError, OverflowError):
         return None, f"Retry(after=…) takes seconds or a timedelta, not {after!r}"
 
@@ -251,7 +252,7 @@ def _format(error: BaseException) -> str:
         return f"{type(error).__name__}: its traceback cannot be shown\n"
 
 
-_NOT_OF_THE_TASK: Final = (__file__, dirname(asyncio.__file__) + "/")
+_NOT_OF_THE_TASK: Final = (__file__, f"{dirname(__file__)}/task_function.py", f"{dirname(asyncio.__file__)}/")
 
 
 def _of_the_task(frames: TracebackType | None) -> TracebackType | None:

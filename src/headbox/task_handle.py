@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -18,13 +17,13 @@ from headbox.domain.iso8601 import time_of
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import CANCELED, ERROR, FINISHED, RESET, TIMED_OUT
 from headbox.storage.payload import Payloads, binding
-from headbox.storage.store import Store, Watch
+from headbox.storage.store import Store
 from headbox.twin import twin
+from headbox.waiting import Changes, wait_for
 
 T = TypeVar("T")
 
 POLL_SECONDS: Final = 1.0  # the net below the watch
-AWAKE_POLLS: Final = 20  # a millisecond apart
 
 _FAILURES: Final[dict[str, type[TaskFailed]]] = {
     ERROR: TaskFailed, TIMED_OUT: TaskTimedOut, CANCELED: TaskCanceled,
@@ -38,6 +37,8 @@ class Home(Protocol):
     def store(self) -> Store: ...
     @property
     def payloads(self) -> Payloads: ...
+    @property
+    def changes(self) -> Changes: ...
     @property
     def clock(self) -> Clock: ...
 
@@ -178,17 +179,12 @@ class Task:
     async def wait_async(self, timeout: float | timedelta | None = None) -> Any:
         """As `wait`, without holding a thread meanwhile."""
         end = _deadline(timeout)
-        changed = asyncio.Event()
-        watch = await asyncio.to_thread(self._home.store.watch)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(watch.fileno(), changed.set)
-        try:
-            while not await asyncio.to_thread(self._has_ended):
-                await _wait_for(changed, watch, self._until(end))
-        finally:
-            loop.remove_reader(watch.fileno())
-            watch.close()
-        return self._outcome()
+        async with self._home.changes.listen() as next_change:
+            while True:
+                change = next_change()
+                if await asyncio.to_thread(self._has_ended):
+                    return self._outcome()
+                await wait_for(change, self._until(end))
 
     def _has_ended(self) -> bool:
         """Whether the run that this task is, or one that took its place, has ended; if so the task becomes that run."""
@@ -242,14 +238,3 @@ def _deadline(timeout: float | timedelta | None) -> float | None:
     if timeout is None:
         return None
     return time.monotonic() + (timeout.total_seconds() if isinstance(timeout, timedelta) else timeout)
-
-
-async def _wait_for(maybe: asyncio.Event, watch: Watch, seconds: float) -> None:
-    """Waits for a change at most so long. That the watch can be read says "maybe": a commit is seen a moment later."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(maybe.wait(), seconds)
-    for _ in range(AWAKE_POLLS):
-        maybe.clear()
-        if watch.changed():
-            return
-        await asyncio.sleep(0.001)

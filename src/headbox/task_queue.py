@@ -18,7 +18,7 @@ from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
 from headbox.enqueueing import Call, Naming, prepare, published, read_call
 from headbox.finding import Filters, read_filters
-from headbox.options import EnqueueOptions, Options, TaskOptions, read_name, schedule_text
+from headbox.options import TASK_OPTIONS, EnqueueOptions, Options, TaskOptions, read_name, schedule_text
 from headbox.registry import Hook, Registry
 from headbox.storage import records
 from headbox.storage.payload import Payloads
@@ -26,6 +26,7 @@ from headbox.storage.store import Store, open_store
 from headbox.task_function import TaskFunction, describe_task
 from headbox.task_handle import Task
 from headbox.twin import twin
+from headbox.waiting import Changes
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -52,6 +53,7 @@ class TaskQueue:
         self._given_database = database
         self._loaded = None if settings is None else Loaded(settings, {})
         self._parts: dict[str, Any] = {}  # made at first use; two threads may make one twice, and either will do
+        self.changes = Changes(lambda: self.store.watch())
         self._calls = Calls(self.registry, lambda: self._base, lambda: self.payloads)
 
     # what it is made of
@@ -233,7 +235,8 @@ class TaskQueue:
         """Enqueues a call of what a worker has published, by name; `options` are fields of `Options`, None where not
         given. The `on_enqueue` hooks are the application's, whose code is not here: none is called."""
         given = {name: value for name, value in options.items() if value is not None}
-        values = {"weight": 0 if callable.is_async else 1} | callable.defaults | given
+        defaults = {name: value for name, value in callable.defaults.items() if name in TASK_OPTIONS}
+        values = {"weight": 0 if callable.is_async else 1} | defaults | given
         now = self.clock.now()
         chosen = replace(self._base, **values, owner=owner, scheduler=schedule)
         task = prepare(published(callable), args, kwargs, chosen, self.payloads, now)
