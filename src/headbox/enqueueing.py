@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 from collections.abc import Mapping
 from types import MethodType, ModuleType
 from typing import Any, Final
@@ -90,7 +89,7 @@ def target_of(function: Any, registry: Registry) -> Target:
     owner = getattr(function, "__self__", None)
     if owner is not None and not isinstance(owner, ModuleType):
         return _bound(function, owner, registry)
-    if not inspect.isroutine(function) and not isinstance(function, type):
+    if not hasattr(function, "__qualname__"):  # functions and classes have one, whatever decorates them
         return _bound(MethodType(type(function).__call__, function), function, registry)
     return Target(reference(function), function.__name__, value=function, parameters=parameters_of(function))
 

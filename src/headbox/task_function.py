@@ -106,12 +106,12 @@ class TaskFunction(Generic[P, R_co]):
 
 
 def describe_task(
-    function: Callable[..., Any], name: Any, aliases: Any, schedule: Any, retry_on: Any, options: Mapping[str, Any]
+    function: Any, name: Any, aliases: Any, schedule: Any, retry_on: Any, options: Mapping[str, Any]
 ) -> Registration:
     """The registration that `@queue.task(…)` asks for. InvalidTask for a function or an option that cannot be."""
     if isinstance(function, (staticmethod, classmethod)):
         raise InvalidTask(f"put @queue.task below @{type(function).__name__}, next to the function")
-    if isinstance(function, TaskFunction) or not inspect.isroutine(function):
+    if isinstance(function, (TaskFunction, type)) or not (callable(function) and hasattr(function, "__qualname__")):
         raise InvalidTask(f"{function!r:.80} cannot be registered: give a function that is no task yet")
     if schedule is not None and not _needs_nothing(function):
         raise InvalidTask(

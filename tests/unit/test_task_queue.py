@@ -70,6 +70,17 @@ def plain(*args: Any, **kwargs: Any) -> list[Any]:
     return [list(args), kwargs]
 
 
+@functools.cache
+def cached(number: int) -> int:
+    return number + 1
+
+
+@queue.task
+@functools.cache
+def registered_and_cached(number: int) -> int:
+    return number + 2
+
+
 class Repo:
     def __init__(self, name: str) -> None:
         self.name = name
@@ -148,6 +159,12 @@ def test_functions_that_are_not_registered_run_too() -> None:
     queue.enqueue(json.loads, ["[1]"])
     queue.enqueue(Repo.update, [Repo("centos"), "f"])
     assert run_all() == [[[1], {}], 3, [1], "centos updated from f"]
+
+
+def test_functions_keep_their_name_whatever_decorates_them() -> None:
+    assert queue.enqueue(cached, [1]).callable == f"{__name__}:cached"
+    assert registered_and_cached.enqueue(1).method_name == "registered_and_cached"
+    assert run_all() == [2, 3]
 
 
 def test_bound_methods_carry_what_they_are_bound_to() -> None:
