@@ -19,6 +19,7 @@ from headbox.domain.task import Instant
 from headbox.storage.database import Row, Rows, Transaction
 from headbox.storage.queries import load, numbered
 from headbox.storage.records import Worker
+from headbox.storage.write_lock import write_lock
 
 T = TypeVar("T")
 
@@ -112,9 +113,10 @@ class SQLiteDatabase:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA wal_autocheckpoint=0")
                 connection.execute("PRAGMA foreign_keys=ON")
-                connection.execute("PRAGMA cache_size=-16384")
                 if read_only:
                     connection.execute("PRAGMA query_only=ON")
+                else:
+                    connection.execute("PRAGMA cache_size=-16384")  # of the one writer; readers may be many
             except BaseException:
                 connection.close()
                 raise
@@ -169,21 +171,16 @@ class SQLiteDatabase:
     @contextmanager
     def _exclusive(self) -> Iterator[sqlite3.Connection]:
         """The writer's connection, while no other process of ours writes (a fair queue: SQLite's own is not)."""
-        with sentences(self.path):
-            lock = self._lock_file()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with sentences(self.path), write_lock(self._lock_file(), self.bell(), BUSY_TIMEOUT):
+            if self._writer is None:
+                self._writer = self.connect()
             try:
-                if self._writer is None:
-                    self._writer = self.connect()
-                try:
-                    yield self._writer
-                finally:
-                    if self._writer.in_transaction:
-                        self._writer.execute("ROLLBACK")
-                if self._wal_size() > CHECKPOINT_BYTES:
-                    self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                yield self._writer
             finally:
-                fcntl.flock(lock, fcntl.LOCK_UN)
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+            if self._wal_size() > CHECKPOINT_BYTES:
+                self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     @contextmanager
     def exclusive(self) -> Iterator[sqlite3.Connection]:

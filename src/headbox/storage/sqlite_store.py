@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,10 @@ class SQLiteStore(SQLStore):
             migrate.upgrade_sqlite(connection)
             if fresh:
                 lifecycle.enqueue(self._file, SQLiteTransaction(connection), housekeeping(now))
+
+    def upgrade(self, now: Instant) -> None:
+        """The same: an SQLite schema is upgraded at every start."""
+        self.initialise(now)
 
     def status(self) -> dict[str, Any]:
         """What `db status` and readiness show."""
@@ -87,8 +92,8 @@ class SQLiteStore(SQLStore):
             raise StorageError(f"{path} is empty; restore it, or delete it and lose what it has signed")
         return (key.encode(),)
 
-    def watch(self) -> SQLiteWatch:
-        """A watch on the database file."""
+    def watch(self, worker: str | None = None, queues: Sequence[str] = ()) -> SQLiteWatch:
+        """A watch on the database file; it tells of every change."""
         return SQLiteWatch(self._file)
 
     def checkpoint(self) -> None:

@@ -62,6 +62,10 @@ class Store(Protocol):
         """Creates the schema in an empty database, upgrades an old one where that is allowed at start, and makes sure
         of the housekeeping tasks. Idempotent."""
 
+    def upgrade(self, now: Instant) -> None:
+        """Applies every pending migration, for `db upgrade`."""
+        ...
+
     def status(self) -> dict[str, Any]:
         """Schema version, pending migrations, size and journal mode, for `db status` and readiness."""
 
@@ -74,7 +78,11 @@ class Store(Protocol):
     def secret_keys(self) -> tuple[bytes, ...]:
         """The keys kept beside the database (made at first use); () where the database has no such place."""
 
-    def watch(self) -> Watch: ...
+    def watch(self, worker: str | None = None, queues: Sequence[str] = ()) -> Watch:
+        """Tells of changes: to a worker at least of what makes tasks of its queues ready (() = all) and of cancels of
+        its own runs; without arguments of every change."""
+        ...
+
     def checkpoint(self) -> None: ...
     def close(self) -> None: ...
 

@@ -73,6 +73,11 @@ class Dispatcher:
         for child in self.children.values():
             yield from child.runs.values()
 
+    @property
+    def has_async_work(self) -> bool:
+        """Whether a task waits for an event loop."""
+        return bool(self.async_names) and any(self.is_async(shelved.task) for shelved in self._shelf)
+
     def is_async(self, task: Task) -> bool:
         """Whether the task runs on an event loop."""
         return task.callable in self.async_names

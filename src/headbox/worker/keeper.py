@@ -78,11 +78,12 @@ class Keeper:
         selector.register(nursery, selectors.EVENT_READ, self._hear_nursery)
 
     def raise_children(self) -> None:
-        """Sees to it that there are as many sync children as tasks may run at once, and an async one if need be."""
+        """Sees to it that there are as many sync children as tasks may run at once, and an async one once there is work
+        for it."""
         sync = sum(child.is_sync and not child.killed for child in self._dispatcher.children.values())
         for _ in range(sync, self._settings.concurrency):
             self._raise_child("sync")
-        if self._dispatcher.async_names and all(
+        if self._dispatcher.has_async_work and all(
             child.is_sync or child.killed or child.solitary for child in self._dispatcher.children.values()
         ):
             self._raise_child("async")

@@ -96,6 +96,8 @@ class Supervisor:
             open_store(self._store.url, settings.finished_lifetime), self.id, settings.lease, self._clock
         )
         self._heartbeat.start()
+        self._watch = self._store.watch(self.id, settings.queues)
+        self._selector.register(self._watch, selectors.EVENT_READ, self._look)
         if self._keeper is not None:
             self._keeper.worker = self.id
 
@@ -103,8 +105,6 @@ class Supervisor:
 
     def run(self) -> None:
         """Works until it was told to end (SIGTERM, SIGINT) and has. Raises WorkerFailed, StorageError."""
-        self._watch = self._store.watch()
-        self._selector.register(self._watch, selectors.EVENT_READ, self._look)
         with self._signals:
             try:
                 while not self._is_done():
@@ -340,16 +340,19 @@ class Supervisor:
         self._dispatcher.clear_shelf()
         self._upkeep.forget()
         self._ledger.clear(0)
-        self._heartbeat.stop()
-        self._upkeep.close()
+        self._withdraw()
         self._enlist()
 
-    def _leave(self) -> None:
+    def _withdraw(self) -> None:
         self._heartbeat.stop()
+        self._upkeep.close()
+        self._selector.unregister(self._watch)
+        self._watch.close()
+
+    def _leave(self) -> None:
         if self._nursery is not None:
             self._nursery.stop()
-        self._upkeep.close()
-        self._watch.close()
+        self._withdraw()
         try:
             self._store.deregister(self.id, self._clock.now())
         except StorageError as error:  # its lease ends, or its lock: others see that it is gone
