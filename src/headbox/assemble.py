@@ -41,17 +41,17 @@ def resolve_database(loaded: Loaded) -> Settings:
     return msgspec.structs.replace(settings, database=database)
 
 
-def run_api(settings: Settings, announce: Callable[[str, str], object], *, is_watched: bool) -> None:
+def run_api(settings: Settings, announce: Callable[[TaskQueue, str, str], object], *, is_watched: bool) -> None:
     """Runs the API until it is told to stop.
 
-    `announce` gets its address, once it accepts calls, and what is to be said of the admin's password. That itself is
-    said only if a person `is_watched`; otherwise it is left in a file.
+    `announce` gets the queue, its address, once it accepts calls, and what is to be said of the admin's password. That
+    itself is said only if a person `is_watched`; otherwise it is left in a file.
     """
     from headbox.web.server import make_server
 
     queue = open_queue(settings)
     said = ""
-    server = make_server(queue, settings, lambda url: announce(url, said))
+    server = make_server(queue, settings, lambda url: announce(queue, url, said))
     said = make_admin(queue, settings.admin_password, is_watched=is_watched)
     server.run_on_socket()
 

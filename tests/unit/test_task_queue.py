@@ -430,6 +430,8 @@ def test_many_calls_are_all_accepted_or_none() -> None:
     tasks = queue.enqueue_many(sync.call.options(weight=2, job_id="j")(name) for name in "abc")
     assert [(task.args, task.weight, task.job_id) for task in tasks] == [([name], 2, "j") for name in "abc"]
     assert queue.enqueue_many([]) == []
+    with pytest.raises(InvalidTask, match="'x' is not a call: give calls such as"):
+        queue.enqueue_many([sync.call("fine"), "x"])  # type: ignore[list-item]
     with pytest.raises(PayloadRefused):
         queue.enqueue_many([sync.call("fine"), sync.call("x" * 2**20)])
     with pytest.raises(NonUniqueTask):
@@ -524,6 +526,8 @@ def test_tasks_are_found_by_filters() -> None:
         queue.find(colour="red")  # type: ignore[call-arg]
     with pytest.raises(InvalidFilter, match="'ready' is no state: valid are waiting"):
         queue.count(state="ready")
+    with pytest.raises(InvalidFilter, match="5 is no id"):
+        queue.find(id=5)  # type: ignore[arg-type]
 
 
 def test_tasks_are_changed_by_id_or_by_themselves(clock: FakeClock) -> None:
@@ -536,6 +540,9 @@ def test_tasks_are_changed_by_id_or_by_themselves(clock: FakeClock) -> None:
     assert task.reset().state == "reset"
     assert task.reschedule(IntervalScheduler(60, runs=2)).runs_left == 2
     assert queue.reschedule(task.id, AtScheduler(clock.time)).scheduler == "at"
+    assert queue.reschedule(task.id, "PT5M").scheduler == "interval"
+    with pytest.raises(InvalidTask, match="give one such as IntervalScheduler"):
+        task.reschedule(300)  # type: ignore[arg-type]
     assert task.remove().state == "canceled"
     assert [run.run for run in queue.history(task.id)] == [2, 1]
     assert queue.get(task.id) == task

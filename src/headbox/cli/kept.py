@@ -18,6 +18,7 @@ class Kept:
         self.name = name
         self.options = options
         self.is_replaced = False  # it was told to end so that another can take its place
+        self.has_worked = False  # one of them got as far as to report
         self._heed = heed
         self._process: asyncio.subprocess.Process | None = None
 
@@ -55,7 +56,7 @@ class Kept:
         """In a process group of its own: the terminal's Ctrl-C is for the parent, which passes it on."""
         reading, writing = os.pipe()
         words = [sys.executable, "-P", "-m", "headbox.cli", self.name, *self.options]
-        words += ["--status-fd", str(writing), "--parent", str(os.getpid())]
+        words += ["--status-fd", str(writing), "--parent", str(os.getpid()), "--program", sys.argv[0]]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *words, env=environment, pass_fds=(writing,), process_group=0, stdin=asyncio.subprocess.DEVNULL
@@ -69,6 +70,7 @@ class Kept:
 
     async def _listen(self, reports: asyncio.StreamReader) -> None:
         async for line in reports:
+            self.has_worked = True
             self._heed(json.loads(line))
 
 

@@ -7,20 +7,24 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from headbox.cli.settings import API, SERVE, WORK, load, with_settings
-from headbox.config import Settings
+
+if TYPE_CHECKING:
+    from headbox.task_queue import TaskQueue
 
 preloading = click.option("--preload/--no-preload", default=True, help="Import the application once for all children.")
 
 
 def as_child(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What `serve` tells the processes that it starts: where to report, and who their parent is."""
-    command = click.option("--status-fd", type=int, hidden=True)(command)
-    return click.option("--parent", type=int, hidden=True)(command)
+    """What `serve` tells the processes that it starts: who their parent is, where to report, and how it was called."""
+    for option in ("--parent", "--status-fd"):
+        command = click.option(option, type=int, hidden=True)(command)
+    return click.option("--program", hidden=True)(command)
 
 
 @click.command()
@@ -37,26 +41,33 @@ def serve(preload: bool, reload: bool, **typed: Any) -> int:
 @click.command()
 @with_settings(API)
 @as_child
-def api(status_fd: int | None, parent: int | None, **typed: Any) -> None:
+def api(parent: int | None, status_fd: int | None, program: str | None, **typed: Any) -> None:
     """Start the API alone."""
     from headbox.assemble import run_api
+    from headbox.cli.findable import Findable, hints
 
     begin(parent)
     settings = load(typed).settings
     report = reporter(status_fd)
+    with ExitStack() as at_the_end:
 
-    def announce(url: str, about_admin: str) -> None:
-        click.echo(banner(url, settings, about_admin))
-        report({"url": url})
+        def announce(queue: TaskQueue, url: str, about_admin: str) -> None:
+            click.echo(banner(url, queue.store.url, about_admin))
+            if program is not None:
+                findable = Findable(queue, url)
+                findable.stay()
+                at_the_end.callback(findable.leave)
+                click.echo(hints(queue, program))
+            report({"url": url})
 
-    run_api(settings, announce, is_watched=sys.stdout.isatty())
+        run_api(settings, announce, is_watched=sys.stdout.isatty())
 
 
 @click.command()
 @with_settings(WORK)
 @preloading
 @as_child
-def work(preload: bool, status_fd: int | None, parent: int | None, **typed: Any) -> int:
+def work(preload: bool, parent: int | None, status_fd: int | None, program: str | None, **typed: Any) -> int:
     """Start a worker alone; without --app, it does the housekeeping only."""
     from headbox.assemble import run_work
 
@@ -85,7 +96,7 @@ def reporter(status_fd: int | None) -> Callable[[Mapping[str, Any]], None]:
     return lambda status: print(json.dumps(status), file=pipe)
 
 
-def banner(url: str, settings: Settings, about_admin: str) -> str:
+def banner(url: str, database: str, about_admin: str) -> str:
     """What an operator wants to know first."""
-    lines = [f"Headbox answers at {url} (documentation: {url}docs/)", f"Tasks are kept in {settings.database}"]
+    lines = [f"Headbox answers at {url} (documentation: {url}docs/)", f"Tasks are kept in {database}"]
     return "\n".join([*lines, about_admin] if about_admin else lines)

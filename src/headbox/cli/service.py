@@ -14,11 +14,9 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
 import rich_click as click
 
 from headbox.cli.code_watch import CodeWatch
-from headbox.cli.findable import Findable
 from headbox.cli.kept import Kept, describe_end
 from headbox.cli.local_service import absolute
 from headbox.cli.settings import API, WORK, forward
@@ -44,7 +42,6 @@ class Service:
         self._work = Kept("work", work_options, self._heed_work)
         self._api = Kept("api", forward({**typed, "database": None}, API), self._heed_api)
         self._environment = dict(os.environ)
-        self._findable = Findable(settings)
         self._stops = 0
         self._status = 0
 
@@ -58,14 +55,13 @@ class Service:
         for number in STOP_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup, the terminal's end is not ours
                 loop.add_signal_handler(number, self._stop)
-        asides = [asyncio.create_task(aside()) for aside in (self._findable.stay, self._lose_patience, self._reload)]
+        asides = [asyncio.create_task(aside()) for aside in (self._lose_patience, self._reload)]
         try:
             await asyncio.gather(self._keep(self._work), self._keep_api())
         finally:
             for aside in asides:
                 aside.cancel()
             await asyncio.gather(*asides, return_exceptions=True)
-            self._findable.leave()
         return self._status
 
     def _stop(self) -> None:
@@ -84,13 +80,16 @@ class Service:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
             started = time.monotonic()
-            status = await kept.live(self._environment, is_wanted=lambda: not self._stopping.is_set())
+            status = await kept.live(self._environment_of(kept), is_wanted=lambda: not self._stopping.is_set())
             if self._stopping.is_set():
                 self._status = max(self._status, status)
             elif kept.is_replaced:
                 pause = FIRST_PAUSE
-            elif status in REFUSALS:
-                await self._heed_refusal(kept, status)
+            elif status in REFUSALS and self._reloads and kept is self._work:
+                await self._wait_for_code()
+            elif status in REFUSALS and not kept.has_worked:
+                self._status = status
+                self._stop()
             else:
                 pause = FIRST_PAUSE if time.monotonic() - started > STEADY else pause
                 say(f"`headbox {kept.name}` {describe_end(status)}: starting it again in {pause:.0f} s")
@@ -98,34 +97,32 @@ class Service:
                     await asyncio.wait_for(self._stopping.wait(), pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _heed_refusal(self, kept: Kept, status: int) -> None:
-        if self._reloads and kept is self._work:
-            say("waiting for a change of the code")
-            self._code_changed.clear()
-            waits = [asyncio.create_task(event.wait()) for event in (self._code_changed, self._stopping)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
-        else:
-            self._status = status
-            self._stop()
+    def _environment_of(self, kept: Kept) -> dict[str, str]:
+        """What tasks could find out, they should not find in it: the admin's password is for the API."""
+        hidden = ("HEADBOX_ADMIN_PASSWORD",) if kept is self._work else ()
+        return {name: value for name, value in self._environment.items() if name not in hidden}
+
+    async def _wait_for_code(self) -> None:
+        say("waiting for a change of the code")
+        self._code_changed.clear()
+        waits = [asyncio.create_task(event.wait()) for event in (self._code_changed, self._stopping)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
     def _heed_work(self, report: Mapping[str, Any]) -> None:
         """The worker has opened the database: the API is to serve the same."""
         database = absolute(report["database"])
         is_another = self._database_known.is_set() and database != self._environment.get("HEADBOX_DATABASE")
-        self._environment = {**os.environ, "HEADBOX_DATABASE": database}
-        self._findable.settings = msgspec.structs.replace(self._settings, database=database)
+        self._environment["HEADBOX_DATABASE"] = database
         self._database_known.set()
         if is_another:
             self._replace(self._api)
 
     def _heed_api(self, report: Mapping[str, Any]) -> None:
         """The API accepts calls. If it chose the port, it is to have the same again."""
-        url = report["url"]
         if self._settings.port == 0:
-            self._api.options += ["--port", str(urlsplit(url).port)]
-        self._findable.url.put_nowait(url)
+            self._api.options += ["--port", str(urlsplit(report["url"]).port)]
 
     def _replace(self, kept: Kept) -> None:
         kept.is_replaced = True
