@@ -33,7 +33,7 @@ def upgrade(database: str | None, app: str | None) -> None:
 @with_store
 def status(store: Store, as_json: bool) -> None:
     """Show the schema's version, what migrations are pending, and the size."""
-    found = {"database": store.url, **store.status()}
+    found = store.status()
     if as_json:
         print_json(found)
     else:

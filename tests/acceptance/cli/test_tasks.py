@@ -200,7 +200,7 @@ def test_a_mistake_is_one_sentence(words: list[str], status: int, sentence: str,
 
 def test_the_database_is_checked_and_copied_while_it_is_in_use(served: Home) -> None:
     status = served.json("db", "status")
-    assert status["database"] == f"sqlite:///{served.path}/headbox.db"
+    assert status["url"] == f"sqlite:///{served.path}/headbox.db"
     assert "is sound" in served.ok("db", "check")
     served.ok("db", "backup", "copy.db")
     assert "is sound" in served.ok("db", "check", "--database", "sqlite:///copy.db")
