@@ -9,6 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from headbox.current import find_current_task
+from headbox.domain.errors import InvalidTask
 from headbox.domain.task import Instant, Task
 from headbox.enqueueing import Call, Draft, Naming, Target, prepare, registered, target_of, unfold
 from headbox.options import Options, read_options
@@ -31,6 +32,8 @@ class Calls:
 
     def prepare(self, call: Call, now: Instant, naming: Naming | None = None) -> Task:
         """The task of a call. InvalidTask, InvalidSchedule, PayloadRefused, and whatever a hook raises."""
+        if not isinstance(call, Call):
+            raise InvalidTask(f"{call!r:.80} is not a call: give calls such as sync.call(…)")
         target, call = self._resolve(unfold(call))
         if self._registry.hooks["on_enqueue"]:
             call = self._ask_hooks(target, call)

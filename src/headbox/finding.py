@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, TypedDict, get_args
 
@@ -11,7 +11,7 @@ from headbox.domain.iso8601 import instant_of
 from headbox.domain.states import STATES
 from headbox.storage.records import Filter, StateFilter
 
-Texts = str | Iterable[str]
+Texts = str | Collection[str]
 
 
 class Filters(TypedDict, total=False):
@@ -42,7 +42,7 @@ Reader = Callable[[Any], tuple[str, Any]]
 
 def _texts(name: str, field: str, valid: tuple[str, ...] | None = None) -> Reader:
     def read(value: Any) -> tuple[str, Any]:
-        texts = (value,) if isinstance(value, str) else tuple(value)
+        texts = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
         if valid is not None:
             texts = tuple(str(text).lower() for text in texts)
         for text in texts:

@@ -172,7 +172,8 @@ def _scheduler(value: Any, now: Instant) -> Scheduler:
     return scheduler
 
 
-def _schedule(value: Any, now: Instant) -> Scheduler:
+def read_schedule(value: Any, now: Instant = 0) -> Scheduler:
+    """The scheduler that a text or a scheduler means. InvalidSchedule, InvalidTask."""
     return parse_schedule(value) if isinstance(value, str) else _scheduler(value, now)
 
 
@@ -197,7 +198,7 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 _WHENS: Final[dict[str, Callable[[Any, Instant], Scheduler]]] = {
     "scheduler": _scheduler,
-    "schedule": _schedule,
+    "schedule": read_schedule,
     "delay": _delay,
 }
 
@@ -205,7 +206,7 @@ _WHENS: Final[dict[str, Callable[[Any, Instant], Scheduler]]] = {
 def schedule_text(schedule: str | Scheduler) -> str:
     """The text of a recurring schedule, runs included, such that `parse_schedule` gives it back. InvalidTask for one
     that does not recur."""
-    scheduler = _schedule(schedule, 0)
+    scheduler = read_schedule(schedule)
     text = scheduler.expression()
     if not scheduler.is_recurring or text is None:
         raise InvalidTask("a declared schedule recurs: give an interval such as PT30M or a cron expression")

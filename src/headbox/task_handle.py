@@ -16,6 +16,7 @@ from headbox.domain.errors import TaskCanceled, TaskFailed, TaskTimedOut
 from headbox.domain.iso8601 import time_of
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import CANCELED, ERROR, FINISHED, RESET, TIMED_OUT
+from headbox.options import read_schedule
 from headbox.storage.payload import Payloads, binding
 from headbox.storage.store import Store
 from headbox.twin import twin
@@ -149,9 +150,9 @@ class Task:
         """Takes the task out of the system; a run in progress is its last. StateConflict for a complete task."""
         return self._take(self._home.store.remove(self.id, self._home.clock.now()))
 
-    def reschedule(self, scheduler: Scheduler) -> Task:
+    def reschedule(self, schedule: str | Scheduler) -> Task:
         """Gives the task another schedule. StateConflict for a complete task."""
-        return self._take(self._home.store.reschedule(self.id, scheduler, self._home.clock.now()))
+        return self._take(self._home.store.reschedule(self.id, read_schedule(schedule), self._home.clock.now()))
 
     def history(self) -> list[Task]:
         """The task's archived runs, newest first."""

@@ -18,7 +18,7 @@ from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
 from headbox.enqueueing import Call, Naming, prepare, published, read_call
 from headbox.finding import Filters, read_filters
-from headbox.options import TASK_OPTIONS, EnqueueOptions, Options, TaskOptions, read_name, schedule_text
+from headbox.options import TASK_OPTIONS, EnqueueOptions, Options, TaskOptions, read_name, read_schedule, schedule_text
 from headbox.registry import Hook, Registry
 from headbox.storage import records
 from headbox.storage.payload import Payloads
@@ -293,9 +293,9 @@ class TaskQueue:
         """Takes a task out of the system; a run in progress is its last. UnknownTask; StateConflict if complete."""
         return Task(self, self.store.remove(id, self.clock.now()))
 
-    def reschedule(self, id: str, scheduler: Scheduler) -> Task:
+    def reschedule(self, id: str, schedule: str | Scheduler) -> Task:
         """Gives a task another schedule. UnknownTask; StateConflict for a complete task; NonUniqueTask."""
-        return Task(self, self.store.reschedule(id, scheduler, self.clock.now()))
+        return Task(self, self.store.reschedule(id, read_schedule(schedule), self.clock.now()))
 
     # the end
 
