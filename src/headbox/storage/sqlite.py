@@ -101,8 +101,7 @@ class SQLiteDatabase:
         """A connection as all of ours are: WAL, synchronous=FULL, checkpoints only by our own hand."""
         self._refuse_network()
         with sentences(self.path):
-            # SQLite would follow the umask; hashes and payloads are for their owner alone.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._create()
             connection = sqlite3.connect(
                 self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
             )
@@ -121,6 +120,12 @@ class SQLiteDatabase:
                 connection.close()
                 raise
         return connection
+
+    def _create(self) -> None:
+        """SQLite would follow the umask; hashes and payloads are for their owner alone. Only ever opens a file that did
+        not exist: to close a descriptor of an open database ends all of the process's locks on it (How To Corrupt)."""
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     def _refuse_network(self) -> None:
         kind = _file_system(self.path.parent)
