@@ -22,7 +22,7 @@ from headbox.domain.task import DAY, HOUR, MINUTE, SECOND, Span
 
 FILE: Final = "headbox.toml"
 PREFIX: Final = "HEADBOX_"
-NOT_SETTINGS: Final = {"HEADBOX_CONFIG", "HEADBOX_TEST_POSTGRES", "HEADBOX_SKIP_BROWSER"}
+NOT_SETTINGS: Final = {f"HEADBOX_{name}" for name in ("CONFIG", "TEST_POSTGRES", "SKIP_BROWSER", "URL", "TOKEN")}
 ONE_KEY: Final = "secret_key"  # may be given in place of secret_keys
 MASK: Final = "********"
 MEBIBYTE: Final = 1024 * 1024

@@ -36,17 +36,21 @@ class Service:
         self.waiting = Waiting(lambda: queue.store.watch())
 
     async def audit(self, request: Request, status: int, detail: str | None) -> None:
-        """Records the call before it is answered. What cannot be recorded is logged."""
+        """Records the call before it is answered. What cannot be recorded is logged; so is a call of nobody known, or
+        else whoever reaches the port could fill the database."""
         principal = getattr(request, "principal", None)
         event = Event(
             time=request.now,
-            user=principal.name if principal else None,
+            user=principal.name if principal is not None else None,
             address=request.address,
             method=request.scope["method"],
             path=request.asked[:DETAIL],
             status=status,
             detail=detail[:DETAIL] if detail else None,
         )
+        if principal is None:
+            _log.warning("refused: %s", event)
+            return
         try:
             if status == 503:
                 raise StorageError("the database was away during the call itself")

@@ -316,7 +316,8 @@ class Supervisor:
 
     def _drain(self, now: int) -> None:
         runs = sum(len(child.in_progress()) for child in self._dispatcher.children.values())
-        logger.warning("finishing %d run%s; again to stop at once", runs, "" if runs == 1 else "s")
+        if runs:
+            logger.warning("finishing %d run%s; again to stop at once", runs, "" if runs == 1 else "s")
         self._dispatcher.take_back_all(now)
         self._interrupt_at = now + self._settings.grace * 1000
         self._give_up_at = self._interrupt_at + self._settings.cancel_grace * 1000
