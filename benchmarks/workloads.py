@@ -90,8 +90,8 @@ def _raw_inserts(here: Scene, rows: int) -> None:
     connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0")
     row = sqlite3.connect(here.url.removeprefix("sqlite:///")).execute("SELECT * FROM headbox_tasks").fetchone()
     columns = ", ".join(f"c{at}" for at in range(len(row)))
-    connection.execute(f"CREATE TABLE tasks (number INTEGER PRIMARY KEY, {columns})")  # noqa: S608
-    insert = f"INSERT INTO tasks VALUES (NULL, {', '.join('?' * len(row))})"  # noqa: S608
+    connection.execute(f"CREATE TABLE tasks (number INTEGER PRIMARY KEY, {columns})")
+    insert = f"INSERT INTO tasks VALUES (NULL, {', '.join('?' * len(row))})"
     for _ in range(rows):
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(insert, row)
@@ -101,7 +101,7 @@ def _raw_inserts(here: Scene, rows: int) -> None:
 
 def _span(here: Scene) -> float:
     """Seconds between the first start and the last finish, by the archived runs themselves."""
-    runs = [run for run in here.queue.find(state="archived")]
+    runs = list(here.queue.find(state="archived"))
     began = min(run.start_time for run in runs if run.start_time)
     ended = max(run.finish_time for run in runs if run.finish_time)
     return (ended - began).total_seconds()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headbox.config import Settings
-    from headbox.current import CurrentTask, current_task
     from headbox.domain.errors import (
         ConfigError,
         Discard,
@@ -38,11 +37,12 @@ if TYPE_CHECKING:
         Scheduler,
         parse_schedule,
     )
-    from headbox.enqueueing import Call, Draft
-    from headbox.running import Ending
-    from headbox.task_function import TaskFunction
-    from headbox.task_handle import Task
-    from headbox.task_queue import TaskQueue
+    from headbox.task_queue.current import CurrentTask, current_task
+    from headbox.task_queue.enqueueing import Call, Draft
+    from headbox.task_queue.function import TaskFunction
+    from headbox.task_queue.handle import Task
+    from headbox.task_queue.queue import TaskQueue
+    from headbox.task_queue.running import Ending
 
 __all__ = [
     "AtScheduler",
@@ -82,15 +82,15 @@ __all__ = [
 
 _ROOMS = {
     "headbox.config": ("Settings",),
-    "headbox.current": ("CurrentTask", "current_task"),
+    "headbox.task_queue.current": ("CurrentTask", "current_task"),
     "headbox.domain.schedulers": (
         "AtScheduler", "CronScheduler", "ImmediateScheduler", "IntervalScheduler", "Scheduler", "parse_schedule",
     ),
-    "headbox.enqueueing": ("Call", "Draft"),
-    "headbox.running": ("Ending",),
-    "headbox.task_function": ("TaskFunction",),
-    "headbox.task_handle": ("Task",),
-    "headbox.task_queue": ("TaskQueue",),
+    "headbox.task_queue.enqueueing": ("Call", "Draft"),
+    "headbox.task_queue.running": ("Ending",),
+    "headbox.task_queue.function": ("TaskFunction",),
+    "headbox.task_queue.handle": ("Task",),
+    "headbox.task_queue.queue": ("TaskQueue",),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

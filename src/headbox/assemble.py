@@ -12,7 +12,7 @@ import msgspec
 from headbox.clock import SystemClock
 from headbox.config import Loaded, Settings
 from headbox.domain.errors import ConfigError
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 
 ADMIN_PASSWORD_FILE: Final = "admin_password_file"  # noqa: S105 - the name of a setting in the database
 SQLITE: Final = "sqlite:///"

@@ -12,7 +12,7 @@ from headbox.cli import findable
 from headbox.cli.findable import Findable, hints, typed_name
 from headbox.cli.local_service import find
 from headbox.config import Settings
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 
 
 @pytest.fixture

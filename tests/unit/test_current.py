@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from headbox.current import MAX_PROGRESS, CurrentTask, current_task, running
 from headbox.domain.errors import PayloadRefused
 from headbox.storage.payload import Payloads
+from headbox.task_queue.current import MAX_PROGRESS, CurrentTask, current_task, running
 
 
 class Recorder:

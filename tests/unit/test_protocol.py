@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headbox.running import Ending, Work
+from headbox.task_queue.running import Ending, Work
 from headbox.worker.protocol import (
     CancelRun,
     ChildFailed,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headbox import InvalidTask, TaskQueue
-from headbox.registry import Registration, Registry, describe
+from headbox.task_queue.registry import Registration, Registry, describe
 
 
 def pack(order: int, /, box: str = "small", *rest: str, gift: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headbox.domain.errors import StorageUnavailable
-from headbox.waiting import Changes, wait_for
+from headbox.task_queue.waiting import Changes, wait_for
 
 
 class PipeWatch:

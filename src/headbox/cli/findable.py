@@ -15,7 +15,7 @@ from headbox.cli.local_service import LocalService, process_start
 from headbox.cli.terminal import printable
 from headbox.domain.errors import HeadboxError, StorageError
 from headbox.domain.task import HOUR, SECOND
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.web.accounts import issue_local_token, revoke_token
 
 LIFETIME: Final = 24 * HOUR  # of a token, should nobody revoke it

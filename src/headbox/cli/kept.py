@@ -55,7 +55,7 @@ class Kept:
     async def _start(self, environment: Mapping[str, str]) -> asyncio.StreamReader:
         """In a process group of its own: the terminal's Ctrl-C is for the parent, which passes it on."""
         reading, writing = os.pipe()
-        words = [sys.executable, "-P", "-m", "headbox.cli", self.name, *self.options]
+        words = [sys.executable, "-P", "-m", "headbox", self.name, *self.options]
         words += ["--status-fd", str(writing), "--parent", str(os.getpid()), "--program", sys.argv[0]]
         try:
             self._process = await asyncio.create_subprocess_exec(

@@ -17,7 +17,7 @@ from headbox.cli.settings import DATABASE, load, with_settings
 from headbox.config import Settings
 from headbox.storage.records import Event
 from headbox.storage.store import open_store
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 
 
 def with_database(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ import rich_click as click
 from headbox.cli.settings import API, SERVE, WORK, load, with_settings
 
 if TYPE_CHECKING:
-    from headbox.task_queue import TaskQueue
+    from headbox.task_queue.queue import TaskQueue
 
 preloading = click.option("--preload/--no-preload", default=True, help="Import the application once for all children.")
 

@@ -13,7 +13,7 @@ from headbox.cli.operator import record, with_queue
 from headbox.cli.terminal import Column, local_now, show_list, show_time
 from headbox.domain.iso8601 import format_instant
 from headbox.storage.records import User
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.web.passwords import hash_password
 from headbox.web.permissions import ROLES
 

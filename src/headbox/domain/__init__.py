@@ -1,1 +1,1 @@
-"""What Headbox means by a task, its states and its schedules. Pure: no input or output, and nobody here asks a clock."""
+"""What Headbox means by a task, its states and its schedules. Pure: no input or output, and no clock."""

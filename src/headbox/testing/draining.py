@@ -20,11 +20,11 @@ from headbox.domain.errors import Interrupted
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import Instant
 from headbox.identifiers import new_id
-from headbox.running import Ending, UnknownCallable, Work, execute
 from headbox.storage.records import ClaimRequest, Progress, Release, Report, Worker
 from headbox.storage.store import Store, open_store
-from headbox.task_handle import Task
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.handle import Task
+from headbox.task_queue.queue import TaskQueue
+from headbox.task_queue.running import Ending, UnknownCallable, Work, execute
 
 
 @contextmanager

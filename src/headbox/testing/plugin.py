@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headbox.config import Settings
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.testing import FakeClock, inline
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from headbox.domain.task import Span
 from headbox.identifiers import new_id
 from headbox.storage.records import Token, User
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.web.auth import secret_hash
 from headbox.web.passwords import hash_password
 from headbox.web.permissions import SUPER_USERS

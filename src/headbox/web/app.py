@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headbox.config import Settings
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.web import documentation, openapi
 from headbox.web.operations import Operation
 from headbox.web.origin import check_same_origin

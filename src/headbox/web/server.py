@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from headbox.config import Settings
 from headbox.domain.errors import ConfigError
 from headbox.domain.task import SECOND
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.web.app import build, with_health_at_root
 from headbox.web.problems import CONTENT_TYPE, Problem
 from headbox.web.service import Service

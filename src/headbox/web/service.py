@@ -10,7 +10,7 @@ from typing import Final
 from headbox.config import Settings
 from headbox.domain.errors import StorageError
 from headbox.storage.records import Event
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.web.auth import Authenticator
 from headbox.web.origin import Hosts
 from headbox.web.request import Request

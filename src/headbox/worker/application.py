@@ -9,7 +9,7 @@ import traceback
 from operator import attrgetter
 
 from headbox.domain.errors import HeadboxError
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 
 
 class ApplicationError(HeadboxError):

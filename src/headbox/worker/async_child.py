@@ -9,8 +9,8 @@ import sys
 import time
 from collections import deque
 
-from headbox.running import Ending, UnknownCallable, Work, execute_async
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
+from headbox.task_queue.running import Ending, UnknownCallable, Work, execute_async
 from headbox.worker.interruption import interrupted
 from headbox.worker.protocol import (
     RECEIVE_BYTES,

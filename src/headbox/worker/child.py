@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import NamedTuple, NoReturn, cast
 
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.worker.application import ApplicationError, load
 from headbox.worker.async_child import AsyncChild
 from headbox.worker.log import log_to_stderr

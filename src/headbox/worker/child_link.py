@@ -9,7 +9,7 @@ import select
 import signal
 from collections.abc import Sequence
 
-from headbox.running import Work
+from headbox.task_queue.running import Work
 from headbox.worker.protocol import (
     RECEIVE_BYTES,
     CancelRun,

@@ -10,7 +10,7 @@ from math import ceil
 import msgspec
 
 from headbox.domain.task import Span, Task
-from headbox.running import Work
+from headbox.task_queue.running import Work
 from headbox.worker.children import REPEAT, Child, Interruption
 from headbox.worker.pace import AHEAD, MOST_AHEAD, Pace
 from headbox.worker.protocol import Reason

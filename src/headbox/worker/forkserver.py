@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from headbox.domain.errors import HeadboxError
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.worker.application import load
 from headbox.worker.child import Birth, live
 from headbox.worker.log import log_to_stderr

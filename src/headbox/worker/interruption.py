@@ -8,7 +8,7 @@ from types import TracebackType
 
 import msgspec
 
-from headbox.running import Ending, failed
+from headbox.task_queue.running import Ending, failed
 
 OWN_FOLDER = os.path.dirname(__file__) + os.sep
 

@@ -16,7 +16,7 @@ from headbox.domain.outcomes import Outcome
 from headbox.domain.schedulers import format_duration
 from headbox.domain.states import Event
 from headbox.domain.task import Instant, Span, Task
-from headbox.running import Ending
+from headbox.task_queue.running import Ending
 from headbox.worker.children import Child, death
 from headbox.worker.dispatcher import Dispatcher
 from headbox.worker.ledger import Ledger

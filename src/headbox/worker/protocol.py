@@ -13,8 +13,8 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from headbox.domain.task import Task
-from headbox.running import Ending, Work
 from headbox.storage.records import Callable
+from headbox.task_queue.running import Ending, Work
 
 Kind = Literal["sync", "async"]
 Message = TypeVar("Message")

@@ -10,8 +10,8 @@ import time
 from types import FrameType
 
 from headbox.domain.errors import Interrupted
-from headbox.running import Ending, UnknownCallable, Work, execute
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
+from headbox.task_queue.running import Ending, UnknownCallable, Work, execute
 from headbox.worker.interruption import interrupted
 from headbox.worker.protocol import (
     RECEIVE_BYTES,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from headbox.running import Work
+from headbox.task_queue.running import Work
 from headbox.worker.child_link import ChildLink
 from headbox.worker.nursery import Gone, Nursery
 from headbox.worker.protocol import ChildReady, Ended, Exited, Failed, FromChild, FromForkserver, Kind, Ready

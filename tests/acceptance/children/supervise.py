@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from select import select
 
-from headbox.running import Work
+from headbox.task_queue.running import Work
 from headbox.worker.nursery import Nursery
 
 nursery = Nursery("tasks:queue", preload=sys.argv[1] == "fork")

@@ -49,7 +49,7 @@ def hold(fifo):
 class Home:
     """Where a person works: a directory with an application in it, and a home directory."""
 
-    command = (sys.executable, "-m", "headbox.cli")
+    command = (sys.executable, "-m", "headbox")
 
     def __init__(self, path: Path) -> None:
         self.path = path

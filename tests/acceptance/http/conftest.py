@@ -21,7 +21,7 @@ from headbox.domain.task import SECOND, Instant, Span, Task
 from headbox.identifiers import new_id
 from headbox.storage import records
 from headbox.storage.records import ClaimRequest, Progress, Report, Token, User, Worker
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.web.accounts import new_secret
 from headbox.web.app import build
 from headbox.web.auth import secret_hash

@@ -83,7 +83,7 @@ def test_an_address_of_another_machine_is_one_sentence_that_names_the_option(que
 SERVER = """
 import sys
 from headbox.config import Settings
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.web.server import serve_api
 settings = Settings(database=sys.argv[1], port=0)
 queue = TaskQueue(settings=settings)

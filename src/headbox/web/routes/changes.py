@@ -12,7 +12,7 @@ from headbox.domain.task import SYSTEM_QUEUE, Instant, Span, Task
 from headbox.storage import records
 from headbox.storage.records import Filter
 from headbox.storage.store import Store
-from headbox.task_queue import TaskQueue
+from headbox.task_queue.queue import TaskQueue
 from headbox.web.bodies import NewSchedule, NewTask, invalid, read_body, read_nothing, wrong
 from headbox.web.filters import FIELDS_PARAMETER, FILTERS, filters_anything, parse_fields, parse_filter
 from headbox.web.operations import Operation

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from headbox.domain.errors import InvalidTask
-from headbox.enqueueing import Call
-from headbox.options import TASK_OPTIONS, EnqueueOptions, read_options, schedule_text
-from headbox.registry import Registration, describe
-from headbox.task_handle import Task
+from headbox.task_queue.enqueueing import Call
+from headbox.task_queue.handle import Task
+from headbox.task_queue.options import TASK_OPTIONS, EnqueueOptions, read_options, schedule_text
+from headbox.task_queue.registry import Registration, describe
 
 if TYPE_CHECKING:
     from typing import Unpack  # only read by type checkers

@@ -16,11 +16,11 @@ from headbox.domain.schedulers import Scheduler
 from headbox.domain.snapshot import PICKLE_MARK, PICKLE_START
 from headbox.domain.task import Instant, Task, unique_key
 from headbox.identifiers import new_id
-from headbox.options import IMMEDIATE, Options
-from headbox.registry import Registration, Registry, parameters_of
 from headbox.storage import records
 from headbox.storage.payload import Payloads
 from headbox.storage.references import reference
+from headbox.task_queue.options import IMMEDIATE, Options
+from headbox.task_queue.registry import Registration, Registry, parameters_of
 
 _sorted_json = msgspec.json.Encoder(order="sorted").encode
 

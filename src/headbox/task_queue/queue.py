@@ -10,23 +10,31 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from msgspec.structs import replace
 
-from headbox.calls import Calls
 from headbox.clock import Clock, SystemClock
 from headbox.config import Loaded, Settings, load_settings
 from headbox.domain import task as domain
 from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
-from headbox.enqueueing import Call, Naming, prepare, published, read_call
-from headbox.finding import Filters, read_filters
-from headbox.options import TASK_OPTIONS, EnqueueOptions, Options, TaskOptions, read_name, read_schedule, schedule_text
-from headbox.registry import Hook, Registry
 from headbox.storage import records
 from headbox.storage.payload import Payloads
 from headbox.storage.store import Store, open_store
-from headbox.task_function import TaskFunction, describe_task
-from headbox.task_handle import Task
-from headbox.twin import twin
-from headbox.waiting import Changes
+from headbox.task_queue.calls import Calls
+from headbox.task_queue.enqueueing import Call, Naming, prepare, published, read_call
+from headbox.task_queue.finding import Filters, read_filters
+from headbox.task_queue.function import TaskFunction, describe_task
+from headbox.task_queue.handle import Task
+from headbox.task_queue.options import (
+    TASK_OPTIONS,
+    EnqueueOptions,
+    Options,
+    TaskOptions,
+    read_name,
+    read_schedule,
+    schedule_text,
+)
+from headbox.task_queue.registry import Hook, Registry
+from headbox.task_queue.twin import twin
+from headbox.task_queue.waiting import Changes
 
 if TYPE_CHECKING:
     from typing import Unpack

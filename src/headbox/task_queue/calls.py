@@ -8,14 +8,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from headbox.current import find_current_task
 from headbox.domain.errors import InvalidTask
 from headbox.domain.task import Instant, Task
-from headbox.enqueueing import Call, Draft, Naming, Target, prepare, registered, target_of, unfold
-from headbox.options import Options, read_options
-from headbox.registry import Registration, Registry
 from headbox.storage.payload import Payloads
-from headbox.task_function import TaskFunction
+from headbox.task_queue.current import find_current_task
+from headbox.task_queue.enqueueing import Call, Draft, Naming, Target, prepare, registered, target_of, unfold
+from headbox.task_queue.function import TaskFunction
+from headbox.task_queue.options import Options, read_options
+from headbox.task_queue.registry import Registration, Registry
 
 NO_KEYS: Final = Payloads(())
 

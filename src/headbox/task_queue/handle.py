@@ -16,11 +16,11 @@ from headbox.domain.errors import TaskCanceled, TaskFailed, TaskTimedOut
 from headbox.domain.iso8601 import time_of
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import CANCELED, ERROR, FINISHED, RESET, TIMED_OUT
-from headbox.options import read_schedule
 from headbox.storage.payload import Payloads, binding
 from headbox.storage.store import Store
-from headbox.twin import twin
-from headbox.waiting import Changes, wait_for
+from headbox.task_queue.options import read_schedule
+from headbox.task_queue.twin import twin
+from headbox.task_queue.waiting import Changes, wait_for
 
 T = TypeVar("T")
 

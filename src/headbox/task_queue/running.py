@@ -15,12 +15,12 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from headbox.current import CurrentTask, running
 from headbox.domain.errors import Discard, HeadboxError, Interrupted, PayloadRefused, Retry
 from headbox.domain.iso8601 import MAX_SPAN
 from headbox.domain.task import SECOND, Span, Task
-from headbox.registry import Registration, Registry
 from headbox.storage.payload import Payloads, binding
+from headbox.task_queue.current import CurrentTask, running
+from headbox.task_queue.registry import Registration, Registry
 
 MAX_TEXT: Final = 64 * 1024  # characters of an exception or a traceback that are kept
 
