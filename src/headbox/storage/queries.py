@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from importlib.resources import files
+from typing import Any, Final, get_args, get_type_hints
 
-from headbox.domain.task import FIELDS
+from headbox.domain.task import FIELDS, Task
 
 LOOKAHEAD = 1000  # how far past tasks that it cannot run a claim looks
 
@@ -19,23 +21,52 @@ _DROPPED = ("snapshot_id", "claimed_state", "cancel_asked", "suspend_asked", "he
 KEPT = tuple(field for field in FIELDS if field not in (*_ENDED, *_DROPPED))
 ENQUEUED = FIELDS[: FIELDS.index("enqueue_time") + 1]
 
+
+def _column_type(hint: Any) -> str:
+    types = ((bytes, "bytea"), (bool, "boolean"), (int, "bigint"))
+    return next((name for kind, name in types if kind in (hint, *get_args(hint))), "text")
+
+
+# What PostgreSQL is told of a field's values in a batch.
+COLUMN_TYPES: Final[Mapping[str, str]] = {
+    field: _column_type(hint) for field, hint in get_type_hints(Task).items() if field in FIELDS
+}
+
 _MACROS = {
     "fields": ", ".join(FIELDS),
     "field_values": ", ".join(f":{field}" for field in FIELDS),
     "kept": ", ".join(KEPT),
     "enqueued": ", ".join(ENQUEUED),
     "enqueued_values": ", ".join(f":{field}" for field in ENQUEUED),
+    "enqueued_arrays": ", ".join(f":{field}::{COLUMN_TYPES[field]}[]" for field in ENQUEUED),
+    "kept_of_task": ", ".join(f"task.{field}" for field in KEPT),
     "ready": "state IN ('waiting', 'reset') AND held = 0",
     "lookahead": str(LOOKAHEAD),
 }
+# SQLite locks the whole database for a writer; PostgreSQL locks what a transaction has read in order to change it
+# (`lock`, `share`), and tells whom a change concerns (`wakes` a queue's workers, `asks` a worker to stop a run).
+_DIALECTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "sqlite": {"yes": "1", "no": "0", "lock": "", "share": "", "wakes": "", "asks": ""},
+    "postgres": {
+        "yes": "TRUE",
+        "no": "FALSE",
+        "lock": " FOR UPDATE",
+        "share": " FOR KEY SHARE",
+        "wakes": " RETURNING queue",
+        "asks": " RETURNING worker",
+    },
+}
+_READING: Final = {"lock": "", "share": ""}
 _HEADER = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 _COMMENT = re.compile(r"^--.*$", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 @cache
-def load(dialect: str) -> dict[str, str]:
-    """The statements of a dialect (`sqlite`, `postgres`), portable ones included, by name."""
+def load(dialect: str, *, reading: bool = False) -> dict[str, str]:
+    """The statements of a dialect (`sqlite`, `postgres`), portable ones included, by name; without locks for a
+    transaction that only reads."""
+    macros = {**_MACROS, **_DIALECTS[dialect], **(_READING if reading else {})}
     statements: dict[str, str] = {}
     for name in ("portable", dialect):
         text = files("headbox.storage").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
@@ -43,7 +74,7 @@ def load(dialect: str) -> dict[str, str]:
         for title, body in zip(parts[::2], parts[1::2], strict=True):
             if title in statements:
                 raise ValueError(f"the statement {title} stands twice; keep one, in portable.sql or in each dialect")
-            statements[title] = _COMMENT.sub("", body).strip().format(**_MACROS)
+            statements[title] = _COMMENT.sub("", body).strip().format(**macros)
     return statements
 
 
@@ -56,3 +87,9 @@ def parameters(statement: str) -> tuple[str, ...]:
 def numbered(statement: str, names: tuple[str, ...]) -> str:
     """The statement with `:name` as `?N`, N the place in `names`: rows of a batch are then plain tuples."""
     return _PARAMETER.sub(lambda match: f"?{names.index(match[1]) + 1}", statement)
+
+
+@lru_cache(1024)  # those made from filters are of many kinds
+def formatted(statement: str) -> bytes:
+    """The statement with `:name` as `%(name)b`: as psycopg reads it, its parameters sent in binary."""
+    return _PARAMETER.sub(r"%(\1)b", statement.replace("%", "%%")).encode()

@@ -1,17 +1,17 @@
 -- Statements that both databases read alike. `{fields}` are the columns of a task, `{kept}` those that an end leaves as
--- they are, `{ready}` the condition of the claim's index. Each has one sentence that says what it is for.
+-- they are, `{ready}` the condition of the claim's index; what `{lock}` and the like stand for is in queries.py.
 
 -- live --
 -- The task that is not complete.
-SELECT {fields} FROM headbox_tasks WHERE id = :id
+SELECT {fields} FROM headbox_tasks WHERE id = :id{lock}
 
 -- live_run --
 -- A run that this worker still holds: the fence.
-SELECT {fields} FROM headbox_tasks WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
+SELECT {fields} FROM headbox_tasks WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker{lock}
 
 -- last_run --
 -- The newest archived run of a task.
-SELECT {fields} FROM headbox_task_history WHERE id = :id ORDER BY run DESC LIMIT 1
+SELECT {fields} FROM headbox_task_history WHERE id = :id ORDER BY run DESC LIMIT 1{lock}
 
 -- archived_run --
 -- One archived run.
@@ -31,16 +31,16 @@ SELECT id FROM headbox_tasks WHERE unique_key = :unique_key
 
 -- named_schedule --
 -- The live task of a declared schedule.
-SELECT {fields} FROM headbox_tasks WHERE schedule_name = :schedule_name
+SELECT {fields} FROM headbox_tasks WHERE schedule_name = :schedule_name{lock}
 
 -- next_occurrence --
 -- Lets a task wait again: its next occurrence, or the one that was lost.
 UPDATE headbox_tasks SET
     run = run + 1, state = :state, due_time = :due_time, scheduled_time = :scheduled_time, runs_left = :runs_left,
     consecutive_failures = :consecutive_failures, losses = :losses, suspend_asked = :suspend_asked,
-    cancel_attempts = :cancel_attempts, cancel_asked = 0, start_time = NULL, worker = NULL, snapshot_id = NULL,
+    cancel_attempts = :cancel_attempts, cancel_asked = {no}, start_time = NULL, worker = NULL, snapshot_id = NULL,
     claimed_state = NULL, progress = NULL
-WHERE id = :id
+WHERE id = :id{wakes}
 
 -- delete_task --
 -- Takes a task out of the live ones.
@@ -48,12 +48,12 @@ DELETE FROM headbox_tasks WHERE id = :id
 
 -- change_state --
 -- Suspends or resumes a task that is not running.
-UPDATE headbox_tasks SET state = :state, due_time = :due_time, scheduled_time = :scheduled_time, suspend_asked = 0
-WHERE id = :id
+UPDATE headbox_tasks SET state = :state, due_time = :due_time, scheduled_time = :scheduled_time, suspend_asked = {no}
+WHERE id = :id{wakes}
 
 -- ask_to_cancel --
 -- Asks a run in progress to stop.
-UPDATE headbox_tasks SET cancel_asked = 1, cancel_attempts = cancel_attempts + 1 WHERE id = :id
+UPDATE headbox_tasks SET cancel_asked = {yes}, cancel_attempts = cancel_attempts + 1 WHERE id = :id{asks}
 
 -- ask_to_suspend --
 -- The next occurrence of a running task is to be suspended, or no longer so.
@@ -61,17 +61,25 @@ UPDATE headbox_tasks SET suspend_asked = :suspend_asked WHERE id = :id
 
 -- ask_to_remove --
 -- The run in progress is the last.
-UPDATE headbox_tasks SET removed = 1 WHERE id = :id
+UPDATE headbox_tasks SET removed = {yes} WHERE id = :id
 
 -- reschedule --
 -- Gives a task another schedule.
 UPDATE headbox_tasks SET scheduler = :scheduler, schedule = :schedule, scheduled_time = :scheduled_time,
     due_time = :due_time, runs_left = :runs_left, unique_key = :unique_key
-WHERE id = :id
+WHERE id = :id{wakes}
 
 -- not_final --
 -- An archived run is no longer its task's last: the task was reset.
 UPDATE headbox_task_history SET final = :no WHERE id = :id AND run = :run
+
+-- restore_task --
+-- Makes an archived task live again.
+INSERT INTO headbox_tasks ({fields}) VALUES ({field_values}){wakes}
+
+-- add_run --
+-- Archives a run whose task was read in the same transaction.
+INSERT INTO headbox_task_history ({fields}) VALUES ({field_values})
 
 -- delete_snapshot --
 -- The run in progress is not to be run again if it is lost.
@@ -81,23 +89,15 @@ UPDATE headbox_tasks SET snapshot_id = NULL WHERE id = :id AND snapshot_id IS NO
 -- The tasks that have a snapshot, oldest first.
 SELECT {fields} FROM headbox_tasks WHERE state = 'running' AND snapshot_id IS NOT NULL ORDER BY id
 
--- record_start --
--- A run has lasted long enough for its start to be worth recording.
-UPDATE headbox_tasks SET start_time = :start_time WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
-
--- record_progress --
--- The latest progress of a run.
-UPDATE headbox_tasks SET progress = :progress WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
-
 -- release --
 -- Gives back a run that was claimed and never started.
 UPDATE headbox_tasks SET state = claimed_state, claimed_state = NULL, worker = NULL, snapshot_id = NULL, start_time = NULL
-WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
+WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker{wakes}
 
 -- release_suspended --
 -- Gives back a run that was to be suspended next: it never started, so it is suspended now.
 UPDATE headbox_tasks SET state = 'suspended', claimed_state = NULL, worker = NULL, snapshot_id = NULL, start_time = NULL,
-    suspend_asked = 0
+    suspend_asked = {no}
 WHERE id = :id
 
 -- hold --
@@ -106,7 +106,7 @@ UPDATE headbox_tasks SET held = held + 1 WHERE id = :id
 
 -- unhold --
 -- One reason less.
-UPDATE headbox_tasks SET held = held - 1 WHERE id = :id
+UPDATE headbox_tasks SET held = held - 1 WHERE id = :id{wakes}
 
 -- add_hold --
 -- Names a reason.
@@ -126,7 +126,7 @@ DELETE FROM headbox_holds WHERE task_id = :id
 
 -- canceling --
 -- The running tasks of a worker that were asked to stop.
-SELECT id, run FROM headbox_tasks WHERE worker = :worker AND state = 'running' AND cancel_asked = 1
+SELECT id, run FROM headbox_tasks WHERE worker = :worker AND state = 'running' AND cancel_asked = {yes}
 
 -- held_by --
 -- What a worker holds.
@@ -134,11 +134,12 @@ SELECT id, run FROM headbox_tasks WHERE worker = :worker AND state = 'running'
 
 -- running_of --
 -- What a worker holds, whole.
-SELECT {fields} FROM headbox_tasks WHERE worker = :worker AND state = 'running' ORDER BY id
+SELECT {fields} FROM headbox_tasks WHERE worker = :worker AND state = 'running' ORDER BY id{lock}
 
 -- running_without_worker --
 -- Running tasks whose worker has no row.
-SELECT {fields} FROM headbox_tasks WHERE state = 'running' AND worker NOT IN (SELECT id FROM headbox_workers) ORDER BY id
+SELECT {fields} FROM headbox_tasks WHERE state = 'running' AND worker NOT IN (SELECT id FROM headbox_workers)
+ORDER BY id{lock}
 
 -- redeclare --
 -- A schedule is declared anew: its definition changes in place.
@@ -149,8 +150,8 @@ UPDATE headbox_tasks SET
     definition = :definition, declared_by = :declared_by, scheduled_time = :scheduled_time, runs_left = :runs_left,
     timeout = :timeout, attempts = :attempts, failure_threshold = :failure_threshold,
     schedule_threshold = :schedule_threshold, weight = :weight, job_id = :job_id, owner = :owner,
-    progress_arg = :progress_arg, progress_callback = :progress_callback, removed = 0
-WHERE id = :id
+    progress_arg = :progress_arg, progress_callback = :progress_callback, removed = {no}
+WHERE id = :id{wakes}
 
 -- worker_names --
 -- The callables that each worker knows.
@@ -170,7 +171,7 @@ UPDATE headbox_workers SET heartbeat_time = :now WHERE id = :worker
 
 -- worker_exists --
 -- A superseded worker has no row.
-SELECT 1 FROM headbox_workers WHERE id = :worker
+SELECT 1 FROM headbox_workers WHERE id = :worker{share}
 
 -- delete_worker --
 -- A worker is gone.

@@ -6,13 +6,13 @@ INSERT INTO headbox_tasks ({enqueued}) SELECT {enqueued_values}
 WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history WHERE id = :id)
 ON CONFLICT (id) DO NOTHING
 
--- restore_task --
--- Makes an archived task live again.
-INSERT INTO headbox_tasks ({fields}) VALUES ({field_values})
+-- record_start --
+-- A run has lasted long enough for its start to be worth recording.
+UPDATE headbox_tasks SET start_time = :start_time WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
 
--- add_run --
--- Archives a run whose task was read in the same transaction.
-INSERT INTO headbox_task_history ({fields}) VALUES ({field_values})
+-- record_progress --
+-- The latest progress of a run.
+UPDATE headbox_tasks SET progress = :progress WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
 
 -- archive_ends --
 -- Archives the ends of runs that are their tasks' last whatever came of them; the fence holds or nothing happens.

@@ -1,0 +1,119 @@
+-- Statements as PostgreSQL reads them; SQLite has the same under the same names. Batches come as one array for each name.
+
+-- add_task --
+-- Accepts tasks; the same id again changes nothing, even if the task has ended since.
+INSERT INTO headbox_tasks ({enqueued})
+SELECT {enqueued} FROM unnest({enqueued_arrays}) AS given ({enqueued})
+WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = given.id)
+ON CONFLICT (id) DO NOTHING
+
+-- record_start --
+-- Runs have lasted long enough for their start to be worth recording.
+UPDATE headbox_tasks AS task SET start_time = given.start_time
+FROM unnest(:id::text[], :run::bigint[], :worker::text[], :start_time::bigint[]) AS given (id, run, worker, start_time)
+WHERE task.id = given.id AND task.run = given.run AND task.state = 'running' AND task.worker = given.worker
+
+-- record_progress --
+-- The latest progress of runs.
+UPDATE headbox_tasks AS task SET progress = given.progress
+FROM unnest(:id::text[], :run::bigint[], :worker::text[], :progress::text[]) AS given (id, run, worker, progress)
+WHERE task.id = given.id AND task.run = given.run AND task.state = 'running' AND task.worker = given.worker
+
+-- archive_ends --
+-- Archives the ends of runs that are their tasks' last whatever came of them; the fence holds or nothing happens.
+INSERT INTO headbox_task_history
+    (state, start_time, finish_time, result, public_result, consecutive_failures, losses, final, {kept})
+SELECT given.state, given.start_time, given.finish_time, convert_to(given.result, 'UTF8'), given.public_result,
+    CASE given.state WHEN 'finished' THEN 0 WHEN 'canceled' THEN task.consecutive_failures
+        ELSE task.consecutive_failures + 1 END,
+    0, TRUE, {kept_of_task}
+FROM unnest(:id::text[], :run::bigint[], :state::text[], :start_time::bigint[], :finish_time::bigint[], :result::text[],
+        :public_result::text[]) AS given (id, run, state, start_time, finish_time, result, public_result)
+    JOIN headbox_tasks AS task ON task.id = given.id
+WHERE task.run = given.run AND task.state = 'running' AND task.worker = :worker
+    AND task.scheduler IN ('immediate', 'at') AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
+FOR UPDATE OF task
+ON CONFLICT DO NOTHING
+
+-- archive_end --
+-- The same, whatever the values are.
+INSERT INTO headbox_task_history
+    (state, start_time, finish_time, result, public_result, exception, traceback, consecutive_failures, losses, final,
+     {kept})
+SELECT given.state, given.start_time, given.finish_time, given.result, given.public_result, given.exception,
+    given.traceback,
+    CASE given.state WHEN 'finished' THEN 0 WHEN 'canceled' THEN task.consecutive_failures
+        ELSE task.consecutive_failures + 1 END,
+    0, TRUE, {kept_of_task}
+FROM unnest(:id::text[], :run::bigint[], :state::text[], :start_time::bigint[], :finish_time::bigint[], :result::bytea[],
+        :public_result::text[], :exception::text[], :traceback::text[], :worker::text[])
+        AS given (id, run, state, start_time, finish_time, result, public_result, exception, traceback, worker)
+    JOIN headbox_tasks AS task ON task.id = given.id
+WHERE task.run = given.run AND task.state = 'running' AND task.worker = given.worker
+    AND task.scheduler IN ('immediate', 'at') AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
+FOR UPDATE OF task
+ON CONFLICT DO NOTHING
+
+-- delete_ends --
+-- Takes out of the live tasks what was archived, of the runs of a list that this worker held.
+DELETE FROM headbox_tasks AS task USING unnest(:id::text[]) AS given (id)
+WHERE task.id = given.id AND task.state = 'running' AND task.worker = :worker
+    AND EXISTS (SELECT 1 FROM headbox_task_history AS archived WHERE archived.id = task.id AND archived.run = task.run)
+
+-- levels --
+-- The (queue, priority) pairs that have ready rows, each with its earliest due time; `queues` is a JSON list, or null.
+-- One probe of the index for each pair, however many rows it has.
+WITH RECURSIVE
+served (queue) AS (
+    (SELECT json_array_elements_text(:queues::json) COLLATE "C"
+     UNION ALL
+     SELECT min(queue) FROM headbox_tasks WHERE {ready} AND :queues::json IS NULL)
+    UNION
+    SELECT (SELECT min(queue) FROM headbox_tasks WHERE {ready} AND queue > served.queue)
+    FROM served WHERE :queues::json IS NULL AND served.queue IS NOT NULL
+),
+level (queue, priority) AS (
+    SELECT queue, (SELECT max(priority) FROM headbox_tasks WHERE {ready} AND queue = served.queue)
+    FROM served WHERE queue IS NOT NULL
+    UNION ALL
+    SELECT queue, (SELECT max(priority) FROM headbox_tasks
+                   WHERE {ready} AND queue = level.queue AND priority < level.priority)
+    FROM level WHERE priority IS NOT NULL
+)
+SELECT queue, priority, (SELECT min(due_time) FROM headbox_tasks
+                         WHERE {ready} AND queue = level.queue AND priority = level.priority)
+FROM level WHERE priority IS NOT NULL ORDER BY priority DESC, queue
+
+-- claim --
+-- Marks up to `limit` ready tasks of one queue and priority running for a worker, the longest due first; those that
+-- another worker is just claiming are passed by. Each row is looked up by itself and only until there are enough.
+WITH free AS MATERIALIZED (
+    SELECT one.id
+    FROM (SELECT id FROM headbox_tasks
+          WHERE {ready} AND queue = :queue AND priority = :priority AND due_time <= :now
+          ORDER BY due_time, id LIMIT :limit + {lookahead}) AS due
+        CROSS JOIN LATERAL (
+            SELECT id FROM headbox_tasks
+            WHERE id = due.id AND {ready} AND weight <= :max_weight
+                AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:exclude::json)))
+                AND (:only::json IS NULL OR callable = ANY (ARRAY(SELECT json_array_elements_text(:only::json))))
+            FOR UPDATE SKIP LOCKED) AS one
+    LIMIT :limit
+)
+UPDATE headbox_tasks SET state = 'running', worker = :worker, claimed_state = state,
+    snapshot_id = replace(gen_random_uuid()::text, '-', '')
+WHERE id = ANY (ARRAY(SELECT id FROM free))
+RETURNING {fields}
+
+-- passed_over --
+-- The most urgent ready task of one queue and priority that is too heavy for the moment.
+SELECT id, weight FROM (
+    SELECT id, weight, callable FROM headbox_tasks
+    WHERE {ready} AND queue = :queue AND priority = :priority AND due_time <= :now
+    ORDER BY due_time, id LIMIT {lookahead}) AS due
+WHERE weight > :max_weight AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:exclude::json))) LIMIT 1
+
+-- next_due --
+-- When the next task of one queue and priority is due.
+SELECT min(due_time) FROM headbox_tasks
+WHERE {ready} AND queue = :queue AND priority = :priority AND due_time > :now
