@@ -83,7 +83,7 @@ def test_a_serve_replaces_a_part_that_is_killed(floor: Any, shopfloor: Any, part
     options = ["--app", "shopfloor:queue", "--port", "0", "--concurrency", "1"]
     serve = floor.launch(["serve", *options]).started()
     floor.until(lambda: "answers at" in serve.log)
-    os.kill(serve.find_pid(f"headbox.cli\0{part}"), signal.SIGKILL)
+    os.kill(serve.find_pid(f"headbox\0{part}"), signal.SIGKILL)
     task = shopfloor.add.enqueue(1, 2)
     assert task.wait(30) == 3
     floor.until(lambda: serve.log.count("answers at") == (2 if part == "api" else 1))
