@@ -45,7 +45,7 @@ def test_a_supervisor_that_is_killed_leaves_nobody_and_the_next_runs_what_it_had
 
 
 def test_a_forkserver_that_is_killed_is_replaced_and_its_runs_run_again(floor: Any, shopfloor: Any) -> None:
-    work = floor.start("--concurrency", "2")
+    work = floor.start("--concurrency", "2", grace=0)
     tasks = _run_a_bit_of_everything(floor, shopfloor)
     pids = [pid for pid in work.pids() if pid != work.pid]
     os.kill(work.forkserver, signal.SIGKILL)

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import pytest
 
-from headbox import Task, TaskQueue
+from headbox import ImmediateScheduler, Task, TaskQueue
 from headbox.storage.records import Worker as WorkerRow
 
 HERE = Path(__file__).parent
@@ -36,9 +36,9 @@ class Work:
         self.log_path = floor.folder / f"{self.mark}.log"
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "headbox.cli", *command],
+                [sys.executable, "-m", "headbox", *command],
                 cwd=folder,
-                env=os.environ | environment | {MARK: self.mark, "HEADBOX_DATABASE": floor.url},
+                env=os.environ | {MARK: self.mark, "HEADBOX_DATABASE": floor.url} | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -146,17 +146,23 @@ class Floor:
         command = ["work", *(["--app", app] if app else []), *options]
         return self.launch(command, folder, **settings).started()
 
-    def launch(self, command: list[str], folder: Path = HERE, **settings: object) -> Work:
+    def launch(
+        self, command: list[str], folder: Path = HERE, environment: dict[str, str] | None = None, **settings: object
+    ) -> Work:
         """Any command, as it comes up."""
-        environment = {f"HEADBOX_{name.upper()}": str(value) for name, value in settings.items()}
-        work = Work(
-            self,
-            command,
-            folder,
-            environment | {"SHOPFLOOR_HOOKS": f"{self.folder}/hooks", "XDG_RUNTIME_DIR": str(self.folder)},
-        )
+        variables = {"SHOPFLOOR_HOOKS": f"{self.folder}/hooks", "XDG_RUNTIME_DIR": str(self.folder)}
+        variables |= {f"HEADBOX_{name.upper()}": str(value) for name, value in settings.items()}
+        work = Work(self, command, folder, variables | (environment or {}))
         self.works.append(work)
         return work
+
+    def call(self, name: str, *args: Any, **options: Any) -> Task:
+        """Enqueues a call of what a worker has published, by its name: its code is not here."""
+        (published,) = (found for found in self.queue.store.callables() if found.name == name)
+        record = self.queue.enqueue_published(
+            published, list(args), {}, owner=None, schedule=ImmediateScheduler(), **options
+        )
+        return self.queue.get(record.id)
 
     def until(self, condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """Waits for the condition, asked anew at each change of the database. What it gives."""

@@ -79,6 +79,12 @@ def last(seconds: float, path: str) -> None:
     journal(path, f"end {time.monotonic_ns()}")
 
 
+@queue.task
+def wait_a_bit(seconds: float, path: str) -> None:
+    journal(path)
+    time.sleep(seconds)
+
+
 @queue.task(weight=3)
 def last_heavily(seconds: float, path: str) -> None:
     last.function(seconds, path)
@@ -109,6 +115,13 @@ def report_often(times: int) -> None:
 
 @queue.task
 def enqueue_another(path: str) -> str:
+    return write_line.enqueue(path, "another").id
+
+
+@queue.task
+def enqueue_after(seconds: float, path: str) -> str:
+    tell_pid()
+    time.sleep(seconds)
     return write_line.enqueue(path, "another").id
 
 
@@ -277,6 +290,12 @@ def stop_supervisor() -> str:
     supervisor = _parent(os.getppid())
     os.kill(supervisor, signal.SIGSTOP)
     return str(supervisor)
+
+
+@queue.task
+def start_subprocess_and_swallow() -> None:
+    subprocess.Popen(["sleep", "1000"])
+    swallow_everything.function()
 
 
 def _parent(pid: int) -> int:
