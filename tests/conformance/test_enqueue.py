@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from msgspec.structs import replace
 
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 GIVEN = FIELDS[: FIELDS.index("enqueue_time") + 1]
 
 
-def connect(url: str) -> sqlite3.Connection:
-    if not url.startswith("sqlite:"):
-        pytest.fail("say how a caller of this database connects")
-    return sqlite3.connect(url.removeprefix("sqlite:///"))
+def connect(url: str) -> Any:
+    if url.startswith("sqlite:"):
+        return sqlite3.connect(url.removeprefix("sqlite:///"))
+    return psycopg.connect(url)
 
 
 def test_an_accepted_task_is_found_as_it_was_given(scene: Scene) -> None:

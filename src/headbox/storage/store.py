@@ -195,15 +195,28 @@ class Store(Protocol):
 
 
 def open_store(url: str, finished_lifetime: Span = HOUR) -> Store:
-    """The store at `url`: `sqlite:///relative.db` or `sqlite:////absolute.db`. Nothing is opened before first use.
+    """The store at `url`: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user@host/database`.
+    Nothing is opened before first use.
 
-    `finished_lifetime` is how long an ended task counts as current. Raises ConfigError for a URL of another kind."""
+    `finished_lifetime` is how long an ended task counts as current. Raises ConfigError for a URL of another kind, and
+    where PostgreSQL's driver is not installed."""
     scheme, _, path = url.partition("://")
     if scheme == "sqlite" and path.startswith("/") and len(path) > 1 and "?" not in path:
         from headbox.storage.sqlite_store import SQLiteStore
 
         return SQLiteStore(Path(unquote(path[1:])), finished_lifetime)
-    raise ConfigError(f"{_without_password(url)!r} is no database that Headbox knows; use sqlite:///headbox.db")
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from headbox.storage.postgres_store import PostgresStore
+        except ImportError as error:
+            raise ConfigError(
+                f"PostgreSQL's driver is missing ({error}): install it with pip install 'headbox[postgres]'"
+            ) from None
+        return PostgresStore(url, finished_lifetime)
+    raise ConfigError(
+        f"{_without_password(url)!r} is no database that Headbox knows; use sqlite:///headbox.db or"
+        " postgresql://user@host/database"
+    )
 
 
 def _without_password(url: str) -> str:

@@ -1,0 +1,201 @@
+"""Connections to PostgreSQL: how ours are set up, how long they wait for an answer, and a stack of idle ones. Opened in
+the caller's own thread, so that it hears at once why one cannot be opened."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import psycopg
+from psycopg import conninfo
+from psycopg.abc import RV, PQGen
+from psycopg.adapt import AdaptersMap, Buffer, Dumper
+from psycopg.pq import Format, TransactionStatus
+from psycopg.types.numeric import Int8BinaryDumper
+
+from headbox.domain.errors import ConfigError, StorageError, StorageUnavailable
+from headbox.storage.postgres_errors import OLDEST, ConnectionLost, named
+
+MOST = 16  # connections of one process for statements
+ROOM_SECONDS = 5.0  # that a caller waits until one of them is free
+IDLE_SECONDS = 60.0  # after which one that nobody needs is closed
+ANSWER_SECONDS = 15.0  # a server that says nothing for so long is taken for lost: less than a worker's lease
+CONNECT_SECONDS = 5
+# A process that was stopped in the middle of a transaction loses its locks before its lease has run out; what was
+# committed is on the disk, whatever the server's own setting.
+LIMITS: Final = """SELECT set_config('idle_in_transaction_session_timeout', '5s', {local}),
+    set_config('lock_timeout', '5s', {local}),
+    set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), {local})"""
+_DEFAULTS: Final[dict[str, str | int]] = {
+    "application_name": "headbox",
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": int(ANSWER_SECONDS * 1000),
+}
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection of ours: autocommit, binary numbers and texts of one kind each, and no endless wait."""
+
+    answer_seconds: float | None = ANSWER_SECONDS
+    is_pooled = False  # a pooler stands between: what one transaction sets, another client may find
+    idle_since = 0.0
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
+
+    def is_sound(self) -> bool:
+        """Whether it can be used: open, between transactions, and the server has not hung up meanwhile."""
+        if self.closed or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            return False
+        try:
+            poll = select.poll()
+            poll.register(self.pgconn.socket, select.POLLIN)
+            if poll.poll(0):
+                self.pgconn.consume_input()
+        except (OSError, ValueError, psycopg.Error):
+            return False
+        return bool(self.pgconn.transaction_status == TransactionStatus.IDLE)
+
+    def give_up(self) -> None:
+        """Closes it, and lets the server know that its answer is no longer wanted."""
+        if not self.closed and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            with suppress(psycopg.Error):  # the server notices by itself, only later
+                self.cancel_safe(timeout=1.0)
+        self.close()
+
+
+class TextDumper(Dumper):
+    """Text without the one character that PostgreSQL's cannot hold, and none that UTF-8 cannot: what a task has raised
+    must not keep its end from being recorded."""
+
+    format = Format.BINARY
+    oid = psycopg.adapters.types["text"].oid
+
+    def dump(self, obj: str) -> Buffer:
+        return clean(obj)
+
+
+def clean(text: str) -> bytes:
+    """The text as UTF-8, with a question mark for what cannot be kept."""
+    encoded = text.encode("utf-8", "replace")
+    return encoded.replace(b"\0", b"?") if b"\0" in encoded else encoded
+
+
+def adapt(adapters: AdaptersMap) -> None:
+    """One type for all integers and one for all texts: a statement is then prepared once."""
+    adapters.register_dumper(int, Int8BinaryDumper)
+    adapters.register_dumper(str, TextDumper)
+
+
+def read_url(url: str) -> str:
+    """What libpq is to be told; ConfigError if it cannot read the URL."""
+    try:
+        given = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(f"the database's URL: {error}; use postgresql://user@host:5432/database") from None
+    if "," in str(given.get("host", "")):
+        given.setdefault("target_session_attrs", "read-write")
+    return conninfo.make_conninfo("", **{**_DEFAULTS, **given})
+
+
+def connect(info: str, where: str) -> Connection:
+    """A new connection; StorageError with what is wrong, ConnectionLost if the server is away."""
+    connection: Connection | None = None
+    try:
+        connection = Connection.connect(info, autocommit=True)
+        _set_up(connection, where)
+    except psycopg.Error as error:
+        if connection is not None:
+            connection.close()
+        raise named(error, where) from error
+    return connection
+
+
+def _set_up(connection: Connection, where: str) -> None:
+    version = connection.info.server_version
+    if version < OLDEST * 10_000:
+        connection.close()
+        raise StorageError(f"{where}: it is PostgreSQL {version // 10_000}; Headbox needs {OLDEST} or later")
+    if connection.info.parameter_status("in_hot_standby") == "on":
+        connection.close()
+        raise ConnectionLost(f"{where}: it is a standby; name the primary, or wait for the failover")
+    adapt(connection.adapters)
+    (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (0,)
+    if pid == connection.info.backend_pid:
+        connection.execute(LIMITS.format(local=False).encode())
+    else:
+        connection.is_pooled = True
+        connection.prepare_threshold = None
+
+
+class Connections:
+    """A stack of idle connections; whoever finds none opens one, up to `MOST` at a time. After a fork it is empty."""
+
+    def __init__(self, info: str, where: str, prepare: Callable[[Connection], None]) -> None:
+        self._info = info
+        self._where = where
+        self._prepare = prepare
+        self._abandoned: list[deque[Connection]] = []
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._pid = os.getpid()
+        self._idle: deque[Connection] = deque()
+        self._room = threading.BoundedSemaphore(MOST)
+
+    @contextmanager
+    def lend(self) -> Iterator[Connection]:
+        """A connection; ConnectionLost if none can be had, StorageUnavailable if all are in use for too long."""
+        if self._pid != os.getpid():
+            self._abandoned.append(self._idle)  # kept, never closed: it would end the parent's session
+            self._start_afresh()
+        room, idle = self._room, self._idle
+        if not room.acquire(timeout=ROOM_SECONDS):
+            raise StorageUnavailable(f"{self._where}: all {MOST} connections of this process are in use; try again")
+        connection: Connection | None = None
+        try:
+            connection = self._take() or self._open()
+            yield connection
+        finally:
+            if connection is not None:
+                self._give_back(connection, idle)
+            room.release()
+
+    def _open(self) -> Connection:
+        connection = connect(self._info, self._where)
+        self._prepare(connection)
+        return connection
+
+    def _take(self) -> Connection | None:
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if connection.is_sound():
+                    return connection
+                connection.close()
+        return None
+
+    def _give_back(self, connection: Connection, idle: deque[Connection]) -> None:
+        if not connection.is_sound():
+            connection.give_up()
+            return
+        now = connection.idle_since = time.monotonic()
+        idle.append(connection)
+        with suppress(IndexError):
+            if idle[0].idle_since < now - IDLE_SECONDS:
+                idle.popleft().close()
+
+    def close(self) -> None:
+        """Closes those that are idle."""
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()

@@ -1,0 +1,138 @@
+"""The store on PostgreSQL: the verbs of sql_store.py and those about the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from headbox.domain.errors import StorageError
+from headbox.domain.task import Instant, Span
+from headbox.storage import lifecycle, postgres_backup, postgres_migrate
+from headbox.storage.housekeeping import housekeeping
+from headbox.storage.migrate import migrations
+from headbox.storage.postgres import READ, PostgresDatabase, PostgresTransaction
+from headbox.storage.postgres_backup import TABLES
+from headbox.storage.postgres_connections import Connection, connect
+from headbox.storage.postgres_errors import sentences
+from headbox.storage.postgres_watch import PostgresWatch
+from headbox.storage.sql_store import SQLStore
+
+_SIZE: Final = b"SELECT sum(pg_total_relation_size(to_regclass(name)))::bigint FROM unnest(%s::text[]) AS name"
+_INVALID_INDEXES: Final = b"""SELECT indexrelid::regclass::text FROM pg_index
+    WHERE NOT indisvalid AND indrelid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)"""
+_FAILED_CHECKSUMS: Final = (
+    b"SELECT coalesce(checksum_failures, 0) FROM pg_stat_database WHERE datname = current_database()"
+)
+
+
+class PostgresStore(SQLStore):
+    """One database that any number of hosts share."""
+
+    def __init__(self, url: str, finished_lifetime: Span) -> None:
+        self._server = PostgresDatabase(url)
+        super().__init__(self._server, finished_lifetime)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a call waits for a database that is away, before StorageUnavailable."""
+        return self._server.patience
+
+    @patience.setter
+    def patience(self, seconds: float) -> None:
+        self._server.patience = seconds
+
+    def time(self) -> Instant:
+        """What the database's clock shows."""
+        return self._server.time()
+
+    def initialise(self, now: Instant) -> None:
+        """Creates the schema in an empty database; in any other, StorageError if this code cannot work with it."""
+        with self._connected() as connection:
+            version, oldest = postgres_migrate.read_version(connection)
+            if not version:
+                self._migrate(connection, now, finally_too=False)
+            else:
+                postgres_migrate.refuse_others(version, oldest)
+
+    def upgrade(self, now: Instant, *, finally_too: bool = False) -> None:
+        """Applies the pending migrations; with `finally_too` also those that code of the version before cannot bear."""
+        with self._connected() as connection:
+            self._migrate(connection, now, finally_too=finally_too)
+
+    def _migrate(self, connection: Connection, now: Instant, *, finally_too: bool) -> None:
+        with postgres_migrate.locked(connection):
+            fresh = postgres_migrate.read_version(connection)[0] == 0
+            postgres_migrate.upgrade(connection, finally_too=finally_too)
+            if fresh:
+                lifecycle.enqueue(self._server, PostgresTransaction(connection), housekeeping(now))
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection for what may take long."""
+        with sentences(self._server.where):
+            connection = connect(self._server.info, self._server.where)
+            try:
+                self._server.prepare(connection)
+                connection.answer_seconds = None
+                yield connection
+            finally:
+                connection.close()
+
+    def status(self) -> dict[str, Any]:
+        """What `db status` and readiness show."""
+        with sentences(self._server.where), self._server.connections.lend() as connection:
+            version, _ = postgres_migrate.read_version(connection)
+            (size,) = connection.execute(_SIZE, [list(TABLES)]).fetchone() or (0,)
+            server = connection.info.parameter_status("server_version")
+        return {
+            "url": self._server.where,
+            "kind": f"PostgreSQL {server}",
+            "schema_version": version,
+            "pending_migrations": [number for number in migrations("postgres") if number > version],
+            "size": size or 0,
+        }
+
+    def check(self) -> list[str]:
+        """Reads every row and its indexes' states; what the server has noticed of damage beside."""
+        problems = []
+        with self._connected() as connection:
+            for (index,) in connection.execute(_INVALID_INDEXES, [list(TABLES)]).fetchall():
+                problems.append(f"the index {index} is not valid: run REINDEX INDEX {index}")
+            (failed,) = connection.execute(_FAILED_CHECKSUMS).fetchone() or (0,)
+            if failed:
+                problems.append(f"{failed} pages failed their checksums: see the server's log, and restore a backup")
+            for table in TABLES:
+                try:
+                    connection.execute(f"SELECT sum(length(t::text)) FROM {table} AS t".encode())  # noqa: S608 - a constant
+                except psycopg.DatabaseError as error:
+                    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.OperationalError):
+                        raise
+                    problems.append(f"{table}: {error}")
+        return problems
+
+    def backup(self, path: str) -> None:
+        """A consistent copy of Headbox's tables, as a script for `psql`; refuses to overwrite."""
+        with postgres_backup.create(path) as file, self._connected() as connection:
+            connection.execute(READ)
+            version, _ = postgres_migrate.read_version(connection)
+            if not version:
+                raise StorageError(f"{self._server.where}: it has no Headbox tables; there is nothing to copy")
+            postgres_backup.write(connection, version, file)
+
+    def secret_keys(self) -> tuple[bytes, ...]:
+        """None: a key beside the tasks would let whoever can write to the database run code."""
+        return ()
+
+    def watch(self, worker: str | None = None, queues: Sequence[str] = ()) -> PostgresWatch:
+        """A watch with a connection of its own."""
+        return PostgresWatch(self._server, worker, queues)
+
+    def checkpoint(self) -> None:
+        """Nothing: the server does that."""
+
+    def close(self) -> None:
+        """Closes every connection; the next use opens afresh."""
+        self._server.close()

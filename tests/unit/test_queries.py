@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from headbox.domain.task import FIELDS
+from headbox.storage.queries import COLUMN_TYPES, formatted, load, numbered, parameters
+
+DIALECTS = ("sqlite", "postgres")
+BATCHES = {  # statements over a set of rows: SQLite sees it as JSON, PostgreSQL as one array for each column
+    "archive_ends": {"id", "run", "state", "start_time", "finish_time", "result", "public_result"},
+    "delete_ends": {"id"},
+}
+
+
+def own(dialect: str) -> set[str]:
+    text = files("headbox.storage").joinpath("sql", f"{dialect}.sql").read_text(encoding="utf-8")
+    return set(re.findall(r"^-- (\w+) --$", text, re.MULTILINE))
+
+
+def test_both_databases_have_the_same_statements_none_twice() -> None:
+    assert own("sqlite") == own("postgres")
+    assert not own("portable") & own("sqlite")
+    assert load("sqlite").keys() == load("postgres").keys() == own("portable") | own("sqlite")
+
+
+@pytest.mark.parametrize("name", sorted(own("sqlite")))
+def test_a_statement_of_either_database_has_the_same_parameters(name: str) -> None:
+    sqlite, postgres = (set(parameters(load(dialect)[name])) for dialect in DIALECTS)
+    if name in BATCHES:
+        assert "rows" in sqlite
+        sqlite = sqlite - {"rows"} | BATCHES[name]
+    assert sqlite == postgres
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_no_placeholder_of_ours_and_no_comment_reaches_a_database(dialect: str) -> None:
+    for name, statement in load(dialect).items():
+        assert not re.search(r"[{}]|^--", statement, re.MULTILINE), name
+
+
+def test_what_a_change_depends_on_is_locked_where_others_write_at_the_same_time() -> None:
+    writing, reading = load("postgres"), load("postgres", reading=True)
+    locking = {name for name, statement in writing.items() if statement != reading[name]}
+    assert locking == {
+        "live", "live_run", "last_run", "named_schedule", "running_of", "running_without_worker", "worker_exists",
+    }  # fmt: skip
+    assert all(re.search(r" FOR (UPDATE|KEY SHARE)$", writing[name]) for name in locking)
+
+
+def test_what_may_make_a_task_ready_tells_its_queue() -> None:
+    waking = {name for name, statement in load("postgres").items() if statement.endswith(" RETURNING queue")}
+    assert waking == {
+        "next_occurrence", "change_state", "reschedule", "release", "unhold", "redeclare", "restore_task",
+    }  # fmt: skip
+
+
+def test_a_field_has_its_columns_type() -> None:
+    assert set(COLUMN_TYPES) == set(FIELDS)
+    fields = ("id", "priority", "due_time", "args", "start_time", "claimed_state", "final")
+    assert [COLUMN_TYPES[field] for field in fields] == [
+        "text",
+        "bigint",
+        "bigint",
+        "bytea",
+        "bigint",
+        "text",
+        "boolean",
+    ]
+
+
+def test_parameters_are_written_as_each_driver_reads_them() -> None:
+    statement = "SELECT :a::text[], ':', 7 % 2 FROM t WHERE b = :b AND a = :a"
+    assert parameters(statement) == ("a", "b")
+    assert numbered("SELECT :a, :b, :a", ("b", "a")) == "SELECT ?2, ?1, ?2"
+    assert formatted(statement) == b"SELECT %(a)b::text[], ':', 7 %% 2 FROM t WHERE b = %(b)b AND a = %(a)b"
