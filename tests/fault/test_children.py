@@ -64,3 +64,15 @@ def test_an_async_child_that_dies_costs_each_of_its_runs_once(shared: Any, shopf
     shared.ended(*tasks)
     for task in tasks:
         assert [(run.state, run.run) for run in task.history()] == [("finished", 2), ("reset", 1)]
+
+
+@pytest.mark.parametrize("size", [1000, 100_000, 900_000])
+def test_a_child_that_dies_as_its_run_ends_loses_no_result_and_runs_nothing_twice(
+    shared: Any, shopfloor: Any, size: int
+) -> None:
+    tasks = [shopfloor.give_and_die.enqueue(size, str(shared.journal_path)) for _ in range(4)]
+    shared.ended(*tasks)
+    for task in tasks:
+        assert task.state == "finished" and len(task.result) == size
+        ran = len(shared.lines_of(task))
+        assert ran == task.run, "it ran again, unrecorded"

@@ -33,7 +33,7 @@ class Work:
     def __init__(self, floor: Floor, command: list[str], folder: Path, environment: dict[str, str]) -> None:
         self.floor = floor
         self.mark = uuid4().hex
-        self.log_path = floor.folder / f"{self.mark}.log"
+        self.log_path = floor.logs / f"{self.mark}.log"
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "headbox", *command],
@@ -130,8 +130,9 @@ class Work:
 class Floor:
     """A database, the application's queue on it, and the workers that were started for it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, logs: Path | None = None) -> None:
         self.folder = folder
+        self.logs = logs or folder
         self.url = f"sqlite:///{folder}/headbox.db"
         self.queue = TaskQueue(self.url)
         self.journal_path = folder / "journal"

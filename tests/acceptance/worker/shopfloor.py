@@ -11,6 +11,8 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -131,10 +133,26 @@ def give(size: int) -> str:
 
 
 @queue.task
-def give_and_die(size: int) -> str:
-    """A large result, from a child that is gone by the time it can have been read."""
-    subprocess.Popen(["sh", "-c", f"while kill -0 {os.getpid()}; do sleep 0.05; kill -9 {os.getpid()}; done"])
+def give_when_told(path: str, size: int) -> str:
+    """A large result, once somebody has written to the named pipe."""
+    tell_pid()
+    Path(path).read_text()
     return "x" * size
+
+
+@queue.task
+def give_and_die(size: int, path: str) -> str:
+    """A large result, from a child that dies as soon as it has sent it."""
+    journal(path)
+    threading.Thread(target=_die_when_idle, args=[threading.get_ident()]).start()
+    return "x" * size
+
+
+def _die_when_idle(thread: int) -> None:
+    """Once the child's loop waits for more."""
+    while sys._current_frames()[thread].f_code.co_name != "run":
+        time.sleep(0)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @queue.task
