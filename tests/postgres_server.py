@@ -163,6 +163,7 @@ _EMPTY = b"""
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
     DROP SCHEMA public CASCADE;
     CREATE SCHEMA public;
+    GRANT USAGE ON SCHEMA public TO PUBLIC;
 """
 
 

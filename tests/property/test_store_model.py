@@ -1,12 +1,11 @@
-"""Random lives of tasks on the real SQLite store, held against a small model that shares no code with it."""
+"""Random lives of tasks on the real stores, held against a small model that shares no code with them."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from headbox.domain.states import COMPLETE, Event
 from headbox.domain.task import DAY, HOUR, SECOND, SYSTEM_QUEUE, Task
 from headbox.storage.records import ClaimRequest, Exchange, Filter, Release, Report, Start, Worker
 from headbox.storage.store import Store, open_store
+from tests import postgres_server
 
 NOON = parse_instant("2026-12-01T12:00:00Z")
 ENDS: dict[Event, str] = {"succeed": "finished", "fail": "error", "expire": "timed_out", "cancel": "canceled"}
@@ -109,15 +109,22 @@ class Life:
         self.runs_left = None if self.runs_left is None else max(self.runs_left, 1)
 
 
+@contextmanager
+def sqlite_database() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{folder}/headbox.db"
+
+
 class StoreAgainstModel(RuleBasedStateMachine):
     """Each rule does one thing to the store and to the model; after each, they must agree on every task."""
 
     store: Store
+    database: Callable[[], AbstractContextManager[str]] = staticmethod(sqlite_database)
 
     @initialize()
     def open(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        self.store = open_store(f"sqlite:///{self.folder}/headbox.db", finished_lifetime=10_000 * DAY)
+        self.opened = ExitStack()
+        self.store = open_store(self.opened.enter_context(self.database()), finished_lifetime=10_000 * DAY)
         self.now = NOON
         self.store.initialise(self.now)
         self.lives: list[Life] = []
@@ -133,7 +140,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         for worker in self.workers:
             self.store.deregister(worker, self.now)
         self.store.close()
-        shutil.rmtree(self.folder)
+        self.opened.close()
 
     def hire(self) -> None:
         self.count += 1
@@ -346,7 +353,13 @@ class StoreAgainstModel(RuleBasedStateMachine):
             assert sorted(life.runs) == list(range(1, last + 1))
 
 
-TestStoreAgainstModel = StoreAgainstModel.TestCase
-TestStoreAgainstModel.settings = settings(
-    max_examples=120, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+class PostgresAgainstModel(StoreAgainstModel):
+    database = staticmethod(postgres_server.database)
+
+
+TestSQLiteAgainstModel = StoreAgainstModel.TestCase
+TestPostgresAgainstModel = PostgresAgainstModel.TestCase
+TestSQLiteAgainstModel.settings = settings(
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+TestPostgresAgainstModel.settings = settings(TestSQLiteAgainstModel.settings, max_examples=20)

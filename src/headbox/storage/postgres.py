@@ -193,7 +193,7 @@ class PostgresDatabase:
 
     def _commit(self, connection: Connection, xid: str, end: float) -> None:
         try:
-            done = connection.execute(b"COMMIT")
+            done = connection.command(b"COMMIT")
         except psycopg.OperationalError as error:
             if not is_broken(error):
                 raise
@@ -268,7 +268,7 @@ class PostgresDatabase:
     @contextmanager
     def _snapshot(self, kind: type[PostgresTransaction]) -> Iterator[PostgresTransaction]:
         with sentences(self.where), self.connections.lend() as connection:
-            connection.execute(READ)
+            connection.command(READ)
             try:
                 yield kind(connection, reading=True)
             finally:
@@ -325,7 +325,7 @@ class PostgresDatabase:
 def _begin(connection: Connection) -> str:
     """Begins a transaction that writes, and gives its id: by it one can find out later whether it has committed."""
     limits = f"{LIMITS.format(local=True)}; " if connection.is_pooled else ""
-    cursor = connection.execute(f"{_WRITE}; {limits}SELECT pg_current_xact_id()::text".encode())
+    cursor = connection.command(f"{_WRITE}; {limits}SELECT pg_current_xact_id()::text".encode())
     while cursor.nextset():
         pass
     (xid,) = cursor.fetchone() or ("",)
@@ -335,7 +335,7 @@ def _begin(connection: Connection) -> str:
 def _roll_back(connection: Connection) -> None:
     if not connection.closed:
         with suppress(psycopg.Error):  # a connection that cannot even do this is closed when it is given back
-            connection.execute(b"ROLLBACK")
+            connection.command(b"ROLLBACK")
 
 
 @contextmanager

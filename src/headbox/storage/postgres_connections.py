@@ -52,6 +52,10 @@ class Connection(psycopg.Connection[Any]):
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
 
+    def command(self, text: bytes) -> psycopg.Cursor[Any]:
+        """Runs a statement that is not worth preparing: it governs a transaction."""
+        return self.execute(text, prepare=False)
+
     def is_sound(self) -> bool:
         """Whether it can be used: open, between transactions, and the server has not hung up meanwhile."""
         if self.closed or self.pgconn.transaction_status != TransactionStatus.IDLE:
@@ -101,7 +105,8 @@ def read_url(url: str) -> str:
     try:
         given = conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
-        raise ConfigError(f"the database's URL: {error}; use postgresql://user@host:5432/database") from None
+        reason = str(error).replace(url, "it").strip()  # there may be a password in it
+        raise ConfigError(f"the database's URL: {reason}; use postgresql://user@host:5432/database") from None
     if "," in str(given.get("host", "")):
         given.setdefault("target_session_attrs", "read-write")
     return conninfo.make_conninfo("", **{**_DEFAULTS, **given})
