@@ -9,10 +9,10 @@ from typing import Any
 
 from msgspec.structs import asdict, replace
 
-from headbox.domain.errors import NonUniqueTask, StateConflict, UnknownTask
+from headbox.domain.errors import InvalidSchedule, NonUniqueTask, StateConflict, UnknownTask
 from headbox.domain.outcomes import Decision, Outcome, decide
 from headbox.domain.schedulers import Scheduler, parse_schedule
-from headbox.domain.states import COMPLETE, RESET, RUNNING, SUSPENDED, WAITING, Event, allowed, allows
+from headbox.domain.states import COMPLETE, ERROR, RESET, RUNNING, SUSPENDED, WAITING, Event, allowed, allows
 from headbox.domain.task import Instant, Task, unique_key
 from headbox.storage.database import Database, Transaction
 from headbox.storage.queries import ENQUEUED
@@ -98,7 +98,7 @@ def suspend(tx: Transaction, id: str, now: Instant) -> Task:
     """Nothing of the task runs until it is resumed; a run in progress ends first."""
     task = _ask(tx, id, "suspend")
     if task.state == RUNNING:
-        tx.change("ask_to_suspend", id=id, suspend_asked=1)
+        tx.change("ask_to_suspend", id=id, suspend_asked=True)
     else:
         tx.change("change_state", id=id, state=SUSPENDED, due_time=task.due_time, scheduled_time=task.scheduled_time)
     return get(tx, id)
@@ -108,7 +108,7 @@ def resume(tx: Transaction, id: str, now: Instant) -> Task:
     """A suspended task waits again: a schedule for its next occurrence, a one-off for its time."""
     task = get(tx, id)
     if task.state == RUNNING and task.suspend_asked:
-        tx.change("ask_to_suspend", id=id, suspend_asked=0)
+        tx.change("ask_to_suspend", id=id, suspend_asked=False)
         return get(tx, id)
     _ask(tx, id, "resume")
     due, scheduled = task.due_time, task.scheduled_time
@@ -143,7 +143,7 @@ def reset(database: Database, tx: Transaction, id: str, now: Instant) -> Task:
         traceback=None,
         final=False,
     )
-    tx.change("not_final", id=id, run=task.run, no=0)
+    tx.change("not_final", id=id, run=task.run, no=False)
     try:
         tx.change("restore_task", **asdict(again))
     except Exception as error:
@@ -200,7 +200,11 @@ def delete_snapshot(tx: Transaction, id: str) -> Task:
 
 def settle(tx: Transaction, task: Task, outcome: Outcome, now: Instant) -> Skipped | None:
     """Decides what becomes of a task whose occurrence has ended, and applies it. `task` was read in `tx`."""
-    decision = decide(task, outcome, now)
+    try:
+        decision = decide(task, outcome, now)
+    except InvalidSchedule as error:  # somebody has written to the row: it must not hold up a whole report
+        reason = f"its schedule {task.schedule!r} cannot be read, so it ends: {error}"
+        decision = Decision(ERROR, None, task.consecutive_failures + 1, 0, reason)
     _archive(tx, task, outcome, decision)
     if task.held and decision.final:
         tx.change("drop_holds_of", id=task.id)
@@ -217,7 +221,7 @@ def settle(tx: Transaction, task: Task, outcome: Outcome, now: Instant) -> Skipp
         runs_left=again.runs_left,
         consecutive_failures=decision.consecutive_failures,
         losses=decision.losses,
-        suspend_asked=int(task.suspend_asked and again.state == RESET),
+        suspend_asked=task.suspend_asked and again.state == RESET,
         cancel_attempts=task.cancel_attempts,
     )
     return Skipped(task.id, again.skipped) if again.skipped else None
@@ -239,8 +243,8 @@ def _archive(tx: Transaction, task: Task, outcome: Outcome, decision: Decision) 
         "traceback": outcome.traceback,
         "snapshot_id": None,
         "claimed_state": None,
-        "cancel_asked": 0,
-        "suspend_asked": 0,
+        "cancel_asked": False,
+        "suspend_asked": False,
         "held": 0,
         "final": decision.final,
     }

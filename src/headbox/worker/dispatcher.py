@@ -9,7 +9,8 @@ from math import ceil
 
 import msgspec
 
-from headbox.domain.task import Span, Task
+from headbox.config import Settings
+from headbox.domain.task import Task
 from headbox.task_queue.running import Work
 from headbox.worker.children import REPEAT, Child, Interruption
 from headbox.worker.pace import AHEAD, MOST_AHEAD, Pace
@@ -44,10 +45,11 @@ class Shelved(msgspec.Struct):
 class Dispatcher:
     """The children and the runs in hand."""
 
-    def __init__(self, concurrency: int, async_concurrency: int, cancel_grace: Span) -> None:
-        self.concurrency = concurrency
-        self.async_concurrency = async_concurrency
-        self.cancel_grace = cancel_grace * 1000
+    def __init__(self, settings: Settings) -> None:
+        self.concurrency = settings.concurrency
+        self.async_concurrency = settings.async_concurrency
+        self.cancel_grace = settings.cancel_grace * 1000
+        self.child_runs = settings.child_runs
         self.children: dict[int, Child] = {}
         self.async_names: tuple[str, ...] = ()
         self.pace = Pace()
@@ -90,8 +92,7 @@ class Dispatcher:
         reserved = self.reserved(now)
         if reserved and not self._fits(reserved, weight):
             return NO_ROOM
-        half = self.pace.ahead // 2  # less is not worth asking for
-        rooms = {child: room for child, room in self._rooms(now).items() if room >= half}
+        rooms = {child: room for child, room in self._rooms(now).items() if room >= self._most(child) // 2}
         waiting = sum(1 for shelved in self._shelf if not self.is_async(shelved.task))
         room = sum(rooms.values()) - waiting
         idle = any(not child.runs for child in rooms)
@@ -160,13 +161,18 @@ class Dispatcher:
         """How many runs each sync child could get so that they start in time, the emptiest child first."""
         children = [child for child in self.children.values() if child.is_sync and child.may_get_runs]
         children.sort(key=lambda child: len(child.runs))
-        ahead = self.pace.ahead
-        return {child: ahead - len(child.runs) for child in children if self._is_quick(child, now, ahead)}
+        rooms = {child: self._most(child) - len(child.runs) for child in children if self._is_quick(child, now)}
+        return {child: room for child, room in rooms.items() if room > 0}
 
-    def _is_quick(self, child: Child, now: int, ahead: int) -> bool:
+    def _most(self, child: Child) -> int:
+        """How many runs the child can have, for their number and for its own time."""
+        left = MOST_AHEAD if self.child_runs is None else self.child_runs - child.ended
+        return min(self.pace.ahead, left)
+
+    def _is_quick(self, child: Child, now: int) -> bool:
         """Whether the child will have done what it has in time for more."""
         if len(child.runs) > FEW:
-            return len(child.runs) < ahead
+            return True
         expected = 0.0
         for task in child.runs.values():
             expected += self.pace.expected(task.callable) or AHEAD

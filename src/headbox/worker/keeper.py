@@ -94,7 +94,11 @@ class Keeper:
         if kind == "async":
             child.link.limit(self._settings.async_concurrency)
         self._dispatcher.children[self._next_number] = child
-        self._selector.register(child.link, selectors.EVENT_READ, lambda: self._hear(child))
+        self._selector.register(child.link, selectors.EVENT_READ, lambda: self._notice(child))
+
+    def _notice(self, child: Child) -> None:
+        if not child.link.closed:  # it may have been buried in this very turn of the loop
+            self._hear(child)
 
     def _hear(self, child: Child) -> bool:
         """Reads what a child says; False if it has nothing to say at the moment."""

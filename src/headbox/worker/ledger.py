@@ -50,13 +50,21 @@ class Ledger:
         """When progress is to be written."""
         return self._told_at + PROGRESS_EVERY if self._progress else None
 
-    def report(self) -> Report:
-        """Everything, for one exchange."""
+    def take(self) -> Report:
+        """Everything, for one exchange: `give_back` what could not be written, or say that it was with `note_told`."""
         progress = [Progress(id, run, text) for (id, run), text in self._progress.items()]
-        return Report(outcomes=self.outcomes, starts=self._starts, progress=progress, releases=self._releases)
-
-    def clear(self, now: int) -> None:
-        """The report was written (or is nobody's business any more)."""
-        if self._progress:
-            self._told_at = now
+        report = Report(outcomes=self.outcomes, starts=self._starts, progress=progress, releases=self._releases)
         self.outcomes, self._starts, self._releases, self._progress = [], [], [], {}
+        return report
+
+    def give_back(self, report: Report) -> None:
+        """A report could not be written: it comes before all that has been said since."""
+        self.outcomes[:0] = report.outcomes
+        self._starts[:0] = report.starts
+        self._releases[:0] = report.releases
+        self._progress = {(said.id, said.run): said.progress for said in report.progress} | self._progress
+
+    def note_told(self, report: Report, now: int) -> None:
+        """A report was written."""
+        if report.progress:
+            self._told_at = now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import selectors
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from headbox.worker.keeper import WorkerFailed
 from headbox.worker.nursery import Gone, Nursery
 from headbox.worker.protocol import Failed, Ready
 from headbox.worker.supervisor import Supervisor
+
+SWITCH_INTERVAL = 0.000_5  # seconds that the loop may keep the clerk from going on, and it the loop
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ def run_worker(
     `database_given`: the database was named by an option or the environment, so an application that names another is
     an error. `status` is told {"database": url} once the database is there and ready.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL)
     nursery, ready, url = None, None, settings.database
     try:
         if settings.app is not None:
@@ -40,10 +44,7 @@ def run_worker(
             url = _resolve_database(settings, ready, database_given)
         store = open_store(url, settings.finished_lifetime)
         store.initialise(SystemClock().now())
-        supervisor = Supervisor(store, settings, nursery, ready)
-        if status is not None:
-            status({"database": url})
-        supervisor.run()
+        Supervisor(store, settings, nursery, ready).run(lambda: status({"database": url}) if status else None)
     except HeadboxError as error:
         logger.error("%s", error)
         return 1

@@ -1,32 +1,31 @@
 """The worker: one loop that claims, hands runs to children, writes back how they ended, and watches over them. It runs
-no user code; all it knows of the application comes from the forkserver."""
+no user code; all it knows of the application comes from the forkserver. To the store it sends its clerk."""
 
 from __future__ import annotations
 
 import logging
-import os
 import selectors
-import socket
 import time
+from collections.abc import Callable
 
 from headbox.clock import Clock, SystemClock
 from headbox.config import Settings
 from headbox.domain.errors import StorageError, Superseded
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import Instant, Task
-from headbox.identifiers import new_id
-from headbox.storage.records import ClaimRequest, Exchange, Report, Worker
-from headbox.storage.store import Store, open_store
+from headbox.storage.records import ClaimRequest, Exchange
+from headbox.storage.store import Store
 from headbox.worker.children import Child
-from headbox.worker.dispatcher import NO_ROOM, Dispatcher
-from headbox.worker.heartbeat import Heartbeat
+from headbox.worker.clerk import Clerk
+from headbox.worker.dispatcher import Dispatcher, Room
+from headbox.worker.enlistment import Enlistment, names
+from headbox.worker.errand import Answer, Errand, Runs, run
 from headbox.worker.keeper import Keeper
 from headbox.worker.ledger import Ledger
+from headbox.worker.neighbours import Neighbours
 from headbox.worker.nursery import Nursery
-from headbox.worker.process import boot_id, process_start
 from headbox.worker.protocol import Ready, Reason
 from headbox.worker.signals import Signals
-from headbox.worker.upkeep import Upkeep
 
 POLL = 5_000_000_000  # ns: the net below all wake-ups
 RETRY = 500_000_000  # ns between two attempts while the database is away
@@ -46,66 +45,42 @@ class Supervisor:
         self._clock: Clock = SystemClock()
         self._selector = selectors.DefaultSelector()
         self._signals = Signals(self._selector)
+        self._neighbours = Neighbours(self._selector, lambda: self._enlistment.upkeep.hurry())
         self._ledger = Ledger()
-        self._dispatcher = Dispatcher(settings.concurrency, settings.async_concurrency, settings.cancel_grace)
+        self._dispatcher = Dispatcher(settings)
+        callables = ready.callables if ready else []
+        self._known = frozenset(names(callables))
+        self._dispatcher.async_names = names([published for published in callables if published.is_async])
         self._keeper: Keeper | None = None
         if nursery is not None:
             parts = (self._dispatcher, self._ledger, settings, self._clock, self._selector)
             self._keeper = Keeper(nursery, *parts, lack=self._lack)
         self._unknown: set[str] = set()  # callables that were asked for and that the application lacks
         self._curious = True  # something may be ready to be claimed
+        self._look_for_cancels = False
         self._due_time: Instant | None = None  # of the next task that is scheduled
+        self._superseded = self._is_dropped = False
         self._retry_at = 0
         self._review_at = 0
         self._stopping = 0  # signals that asked for the end
         self._interrupt_at: int | None = None
         self._give_up_at = 0
-        self._enlist()
-
-    # coming
+        self._clerk: Clerk[Answer] = Clerk(self._selector)
 
     def _enlist(self) -> None:
-        """Registers under a new id: what was claimed under the old one is no longer ours."""
-        self.id = new_id()
-        settings, ready = self._settings, self._ready
-        callables = ready.callables if ready else []
-        self._known = {name for published in callables for name in (published.name, *published.aliases)}
-        self._dispatcher.async_names = tuple(
-            name for published in callables if published.is_async for name in (published.name, *published.aliases)
-        )
-        now = self._clock.now()
-        worker = Worker(
-            id=self.id,
-            host=socket.gethostname(),
-            boot_id=boot_id(),
-            pid=os.getpid(),
-            process_start=process_start(os.getpid()) or 0,
-            app=settings.app,
-            queues=settings.queues,
-            concurrency=settings.concurrency,
-            start_time=now,
-            heartbeat_time=now,
-            lease=settings.lease,
-            names=tuple(sorted(self._known)),
-            declares=tuple(ready.schedule_names) if ready else (),
-        )
-        self._upkeep = Upkeep(self._store, settings, self.id, self._selector)
-        self._upkeep.rescue(now)
-        self._store.register(worker, callables, ready.declarations if ready else [], now)
-        self._heartbeat = Heartbeat(
-            open_store(self._store.url, settings.finished_lifetime), self.id, settings.lease, self._clock
-        )
-        self._heartbeat.start()
-        self._watch = self._store.watch(self.id, settings.queues)
-        self._selector.register(self._watch, selectors.EVENT_READ, self._look)
+        self._enlistment = Enlistment(self._store, self._settings, self._ready, self._clock)
+        self._selector.register(self._enlistment.watch, selectors.EVENT_READ, self._look)
         if self._keeper is not None:
-            self._keeper.worker = self.id
+            self._keeper.worker = self._enlistment.id
 
     # the loop
 
-    def run(self) -> None:
-        """Works until it was told to end (SIGTERM, SIGINT) and has. Raises WorkerFailed, StorageError."""
+    def run(self, ready: Callable[[], None]) -> None:
+        """Works until it was told to end (SIGTERM, SIGINT) and has; `ready` is called when it begins to. Raises
+        WorkerFailed, StorageError."""
         with self._signals:
+            self._enlist()
+            ready()
             try:
                 while not self._is_done():
                     self._wait()
@@ -114,7 +89,7 @@ class Supervisor:
                 self._leave()
 
     def _is_done(self) -> bool:
-        if not self._stopping or self._dispatcher.runs_in_hand:
+        if not self._stopping or self._dispatcher.runs_in_hand or self._clerk.is_out:
             return False
         if self._retry_at and time.monotonic_ns() > self._give_up_at:
             logger.error("the database is away: what ended meanwhile will run again")
@@ -124,7 +99,7 @@ class Supervisor:
     def _wait(self) -> None:
         """Until something happens or is due."""
         left = (self._next_time() - time.monotonic_ns()) / 1e9
-        events = self._selector.select(max(0.0, min(left, self._watch.pause())))
+        events = self._selector.select(max(0.0, min(left, self._enlistment.watch.pause())))
         for key, _ in events:
             key.data()
         if not events:
@@ -132,67 +107,37 @@ class Supervisor:
 
     def _look(self) -> None:
         try:
-            if self._watch.changed():
-                self._curious = True
-                self._interrupt_canceled()
+            if self._enlistment.watch.changed():
+                self._curious = self._look_for_cancels = True
         except StorageError as error:
             self._wait_for_database(error)
 
     def _next_time(self) -> int:
         now = time.monotonic_ns()
-        times = [now + POLL, self._upkeep.next_time, self._dispatcher.next_time(now), self._ledger.next_time()]
-        times.append(self._interrupt_at)
-        if self._due_time is not None and not self._stopping and self._dispatcher.room(now) != NO_ROOM:
-            times.append(now + (self._due_time - self._clock.now()) * 1000)
-        return max(self._retry_at, min(time for time in times if time is not None))
+        times = [now + POLL, self._dispatcher.next_time(now), self._interrupt_at]
+        if not self._clerk.is_out:
+            times.append(max(self._retry_at, self._next_errand_time(now)))
+        return min(time for time in times if time is not None)
+
+    def _next_errand_time(self, now: int) -> int:
+        behind = now - self._clock.now() * 1000
+        instants = [self._enlistment.upkeep.next_time]
+        if self._due_time is not None and not self._stopping and _is_any(self._dispatcher.room(now)):
+            instants.append(self._due_time)
+        progress = self._ledger.next_time()
+        return min(*(instant * 1000 + behind for instant in instants), now + POLL if progress is None else progress)
 
     def _turn(self) -> None:
         """Everything that is due now."""
         now = time.monotonic_ns()
         self._heed_signals(now)
         self._tend(now)
-        if now >= self._retry_at:
+        if not self._clerk.is_out and now >= self._retry_at:
             try:
-                self._speak(now)
-                self._retry_at = 0
+                self._visit_store(now)
             except StorageError as error:
                 self._wait_for_database(error)
         self._dispatcher.hand_out(now)
-
-    def _speak(self, now: int) -> None:
-        """All that is to be said to the store and asked of it."""
-        if self._heartbeat.superseded:
-            self._start_afresh()
-        try:
-            self._ledger.outcomes += self._upkeep.tick(self._clock.now(), now)
-            if now >= self._review_at:
-                self._review_at = now + REVIEW
-                self._review(now)
-            self._exchange(now)
-        except Superseded:
-            self._heartbeat.superseded = True
-            self._start_afresh()
-
-    def _wait_for_database(self, error: StorageError) -> None:
-        """What is to be said waits; what changes meanwhile is looked for when the database is back."""
-        if not self._retry_at:
-            logger.error("%s; trying again until it is back", error)
-        self._retry_at = time.monotonic_ns() + RETRY
-        self._curious = True
-
-    def _review(self, now: int) -> None:
-        """Gives back what a claim took whose commit was never confirmed; asks whether the task for which the worker
-        keeps itself free is still there."""
-        in_hand = {(task.id, task.run) for task in (*self._dispatcher.in_hand(), *self._upkeep.in_hand())}
-        in_hand |= self._ledger.settled()
-        for id, run in self._store.held_by(self.id):
-            if (id, run) not in in_hand:
-                logger.warning("task %s, run %d: claimed and never started; releasing it", id, run)
-                self._ledger.release(id, run)
-        if self._dispatcher.reserved(now):
-            weight = self._settings.concurrency - self._dispatcher.weight
-            request = ClaimRequest(queues=self._settings.queues, limit=0, max_weight=max(weight, 0))
-            self._note_passed_over(self._store.exchange(self.id, Report(), request, self._clock.now()), now)
 
     def _tend(self, now: int) -> None:
         """Timeouts, runs that do not end, runs that do not start."""
@@ -211,14 +156,44 @@ class Supervisor:
 
     # the store
 
-    def _exchange(self, now: int) -> None:
-        """Writes what there is to write, and claims, if either is worth a transaction."""
-        request = self._request(now)
-        if not self._ledger.is_pressing(now) and (request is None or not self._is_worth_claiming(request)):
+    def _visit_store(self, now: int) -> None:
+        """Sends the clerk, if anything is to be said, asked or done there."""
+        if self._superseded or self._enlistment.is_superseded:
+            self._start_afresh()
+        errand = self._errand(now)
+        if errand is None:
             return
-        answer = self._store.exchange(self.id, self._ledger.report(), request, self._clock.now())
-        self._ledger.clear(now)
-        self._heed(answer, now)
+        upkeep, instant = self._enlistment.upkeep, self._clock.now()
+        self._clerk.send(
+            lambda: run(errand, self._store, upkeep, instant),
+            done=lambda answer: self._heed(errand, answer),
+            failed=lambda error: self._heed_failure(errand, error),
+        )
+
+    def _errand(self, now: int) -> Errand | None:
+        request = self._request(now)
+        pressing = self._ledger.is_pressing(now)
+        upkeep_is_due = self._enlistment.upkeep.is_due(self._clock.now())
+        review = self._in_hand() if now >= self._review_at else None
+        if not (request or pressing or upkeep_is_due or review is not None or self._look_for_cancels):
+            return None
+        errand = Errand(
+            worker=self._enlistment.id,
+            report=self._ledger.take(),
+            pressing=pressing,
+            request=request,
+            look_for_cancels=self._look_for_cancels,
+            upkeep_is_due=upkeep_is_due,
+            review=review,
+        )
+        self._curious = self._curious and request is None
+        self._look_for_cancels = False
+        if review is not None:
+            self._review_at = now + REVIEW
+        return errand
+
+    def _in_hand(self) -> Runs:
+        return frozenset((task.id, task.run) for task in self._dispatcher.in_hand()) | self._ledger.settled()
 
     def _request(self, now: int) -> ClaimRequest | None:
         """What to claim, if anything could have come or become due."""
@@ -226,46 +201,72 @@ class Supervisor:
             return None
         if self._keeper.changed:
             self._curious, self._keeper.changed = True, False
+        reserved = self._dispatcher.reserved(now) and now >= self._review_at
         due = self._due_time is not None and self._due_time <= self._clock.now()
-        if not (self._curious or due):
+        if not (self._curious or due or reserved):
             return None
         room = self._dispatcher.room(now)
-        if room == NO_ROOM or not (room.runs or room.async_runs):
+        if not _is_any(room) and not reserved:
             return None
         return ClaimRequest(
             queues=self._settings.queues,
-            limit=room.runs,
+            limit=room.runs,  # 0 where it only asks whether the task for which it keeps itself free is still there
             max_weight=room.max_weight,
             unknown=tuple(self._unknown),
             apart=self._dispatcher.async_names,
             apart_limit=room.async_runs,
         )
 
-    def _is_worth_claiming(self, request: ClaimRequest) -> bool:
-        """A look before the write lock is taken: most wake-ups of an idle worker are for nothing."""
-        now = self._clock.now()
-        first = self._store.ready(request, now)
-        if first is not None and first <= now:
-            return True
-        self._curious, self._due_time = False, first
-        return False
+    def _heed(self, errand: Errand, answer: Answer) -> None:
+        """What the clerk brought."""
+        self._retry_at = 0
+        now = time.monotonic_ns()
+        if answer.exchange is not None:
+            self._ledger.note_told(errand.report, now)
+            self._heed_exchange(answer.exchange, now)
+        else:
+            self._ledger.give_back(errand.report)
+            self._due_time = answer.first_time if errand.request is not None else self._due_time
+        if answer.findings is not None:
+            self._ledger.outcomes += answer.findings.outcomes
+            if answer.findings.workers is not None:
+                self._neighbours.watch(answer.findings.workers, self._enlistment.id)
+        for id, number in answer.unheld:
+            logger.warning("task %s, run %d: claimed and never started; releasing it", id, number)
+            self._ledger.release(id, number)
+        if answer.canceled:
+            self._interrupt_canceled(answer.canceled, now)
 
-    def _heed(self, answer: Exchange, now: int) -> None:
-        for outcome in answer.superseded:
+    def _heed_failure(self, errand: Errand, error: BaseException) -> None:
+        self._ledger.give_back(errand.report)
+        self._look_for_cancels = True
+        if isinstance(error, Superseded):
+            self._superseded = True
+        elif isinstance(error, StorageError):
+            self._wait_for_database(error)
+        else:
+            raise error
+
+    def _wait_for_database(self, error: StorageError) -> None:
+        """What is to be said waits; what changes meanwhile is looked for when the database is back."""
+        if not self._retry_at:
+            logger.error("%s; trying again until it is back", error)
+        self._retry_at = time.monotonic_ns() + RETRY
+        self._curious = True
+
+    def _heed_exchange(self, exchange: Exchange, now: int) -> None:
+        for outcome in exchange.superseded:
             logger.warning("task %s, run %d: superseded, its result was dropped", outcome.id, outcome.run)
-        for skipped in answer.skipped:
+        for skipped in exchange.skipped:
             logger.warning("task %s: %d occurrences were missed and are skipped", skipped.id, skipped.count)
-        claims = answer.claims
+        claims = exchange.claims
         if claims is None:
             return
-        self._curious = claims.more
+        self._curious = self._curious or claims.more
         self._due_time = claims.next_time
-        self._note_passed_over(answer, now)
-        self._take(claims.tasks, now)
-
-    def _note_passed_over(self, answer: Exchange, now: int) -> None:
-        passed = answer.claims.passed_over if answer.claims else None
+        passed = claims.passed_over
         self._dispatcher.note_passed_over(passed.id if passed else None, passed.weight if passed else 0, now)
+        self._take(claims.tasks, now)
 
     def _take(self, tasks: list[Task], now: int) -> None:
         lacking = [task for task in tasks if task.callable not in self._known and task.callable_payload is None]
@@ -282,11 +283,7 @@ class Supervisor:
 
     # canceling
 
-    def _interrupt_canceled(self) -> None:
-        asked = set(self._store.canceling(self.id))
-        if not asked:
-            return
-        now = time.monotonic_ns()
+    def _interrupt_canceled(self, asked: Runs, now: int) -> None:
         for child in self._dispatcher.children.values():
             for seq in [seq for seq, task in child.runs.items() if (task.id, task.run) in asked]:
                 self._cancel(child, seq, now)
@@ -334,28 +331,27 @@ class Supervisor:
 
     def _start_afresh(self) -> None:
         """Others have taken over what this worker held: its children are killed, and it comes again under a new id."""
-        logger.error("worker %s was taken for lost; starting afresh under a new id", self.id)
-        for child in self._dispatcher.children.values():
-            child.forget()
-        self._kill_all()
-        self._dispatcher.clear_shelf()
-        self._upkeep.forget()
-        self._ledger.clear(0)
-        self._withdraw()
-        self._enlist()
-
-    def _withdraw(self) -> None:
-        self._heartbeat.stop()
-        self._upkeep.close()
-        self._selector.unregister(self._watch)
-        self._watch.close()
+        if not self._is_dropped:
+            logger.error("worker %s was taken for lost; starting afresh under a new id", self._enlistment.id)
+            for child in self._dispatcher.children.values():
+                child.forget()
+            self._kill_all()
+            self._dispatcher.clear_shelf()
+            self._selector.unregister(self._enlistment.watch)
+            self._enlistment.drop()
+            self._is_dropped = True
+        self._ledger.take()  # it is nobody's business any more
+        self._enlist()  # which may take more than one attempt
+        self._superseded = self._is_dropped = False
 
     def _leave(self) -> None:
+        self._clerk.close()
         if self._nursery is not None:
             self._nursery.stop()
-        self._withdraw()
-        try:
-            self._store.deregister(self.id, self._clock.now())
-        except StorageError as error:  # its lease ends, or its lock: others see that it is gone
-            logger.error("%s; the worker could not sign off", error)
+        self._neighbours.close()
+        self._enlistment.leave()
         self._store.close()
+
+
+def _is_any(room: Room) -> bool:
+    return bool(room.runs or room.async_runs)

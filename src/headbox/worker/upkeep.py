@@ -1,85 +1,72 @@
 """What every worker does for the whole system beside its tasks: rescue, checkpoints, culling, the end of schedules that
-nobody declares any more. Each duty is a method; the supervisor's loop calls `tick`."""
+nobody declares any more. Runs on the clerk's thread; each duty is a method."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import selectors
-import socket
 from collections.abc import Callable, Iterator
+
+import msgspec
 
 from headbox.config import Settings
 from headbox.domain.outcomes import Outcome
-from headbox.domain.task import HOUSEKEEPING, SYSTEM_QUEUE, Instant, Task
+from headbox.domain.task import HOUSEKEEPING, SECOND, SYSTEM_QUEUE, Instant, Task
 from headbox.storage.records import ClaimRequest, Report, Worker
 from headbox.storage.store import Store
-from headbox.worker.process import boot_id, process_start
 
-TICK = 5_000_000_000  # ns between two rounds of duties
+TICK = 5 * SECOND  # between two rounds of duties
 BATCH = 1000  # rows that one culling transaction deletes
 
 logger = logging.getLogger(__name__)
 
 
+class Findings(msgspec.Struct, frozen=True):
+    """What a round came upon: the ends of housekeeping tasks, and (of a full round) all workers that have a row."""
+
+    outcomes: list[Outcome]
+    workers: list[Worker] | None
+
+
 class Upkeep:
     """The duties of one worker."""
 
-    def __init__(self, store: Store, settings: Settings, worker: str, selector: selectors.BaseSelector) -> None:
+    def __init__(self, store: Store, settings: Settings, worker: str) -> None:
         self._store = store
         self._settings = settings
         self._worker = worker
-        self._selector = selector
-        self._neighbours: dict[str, int] = {}  # other workers of this machine: a descriptor that tells their end
         self._culling: list[tuple[Task, Instant, Iterator[int]]] = []
-        self._next = 0
+        self._next_time = 0
+
+    def is_due(self, now: Instant) -> bool:
+        """Whether there is something to do."""
+        return bool(self._culling) or now >= self._next_time
 
     @property
-    def next_time(self) -> int:
-        """When there is something to do: nanoseconds of CLOCK_MONOTONIC; 0 = at once."""
-        return 0 if self._culling else self._next
+    def next_time(self) -> Instant:
+        """When there is something to do; 0 = at once."""
+        return 0 if self._culling else self._next_time
 
-    def tick(self, now: Instant, monotonic: int) -> list[Outcome]:
-        """Does what is due. Returns the ends of housekeeping tasks."""
-        if monotonic >= self._next:
-            self._next = monotonic + TICK
+    def hurry(self) -> None:
+        """Makes the next round due: a worker of this machine has died."""
+        self._next_time = 0
+
+    def tick(self, now: Instant) -> Findings:
+        """Does what is due."""
+        workers = None
+        if not now < self._next_time <= now + TICK:  # also after the clock was set back
+            self._next_time = now + TICK
             self.rescue(now)
+            workers = self._store.workers()
             if self._settings.app is not None:
                 self._end_undeclared(now)
             self._claim(now)
             self._store.checkpoint()
-        return self._cull(now)
+        return Findings(self._cull(now), workers)
 
     def rescue(self, now: Instant) -> None:
-        """Resets what dead workers left, and listens for the death of those that live on this machine."""
+        """Resets what dead workers left."""
         for task in self._store.rescue(now):
             logger.warning("task %s (%s): %s", task.id, task.method_name, task.exception)
-        self._watch_neighbours(self._store.workers())
-
-    def _watch_neighbours(self, workers: list[Worker]) -> None:
-        here = (socket.gethostname(), boot_id())
-        present = {worker.id: worker for worker in workers if (worker.host, worker.boot_id) == here}
-        present.pop(self._worker, None)
-        for id in self._neighbours.keys() - present.keys():
-            self._forget(id)
-        for id in present.keys() - self._neighbours.keys():
-            if process_start(present[id].pid) == present[id].process_start:
-                self._watch(id, present[id].pid)
-
-    def _watch(self, id: str, pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it died just now: the next round finds it dead
-            self._neighbours[id] = os.pidfd_open(pid)
-            self._selector.register(self._neighbours[id], selectors.EVENT_READ, lambda: self._neighbour_died(id))
-
-    def _neighbour_died(self, id: str) -> None:
-        self._forget(id)
-        self._next = 0
-
-    def _forget(self, id: str) -> None:
-        descriptor = self._neighbours.pop(id)
-        self._selector.unregister(descriptor)
-        os.close(descriptor)
 
     def _end_undeclared(self, now: Instant) -> None:
         for task in self._store.end_undeclared(now):
@@ -104,7 +91,7 @@ class Upkeep:
         self._culling.append((task, now, duties[task.method_name](now)))
 
     def _cull(self, now: Instant) -> list[Outcome]:
-        """One batch of the task in front, so that the loop is never held up for long."""
+        """One batch of the task in front, so that what else is to be said to the store never waits for long."""
         if not self._culling:
             return []
         task, started, batches = self._culling[0]
@@ -121,18 +108,9 @@ class Upkeep:
         before = now - self._settings.audit_lifetime
         return _until_none(lambda: self._store.cull_audited_events(before, BATCH))
 
-    def in_hand(self) -> list[Task]:
-        """The housekeeping tasks that it works on."""
-        return [task for task, _, _ in self._culling]
-
-    def forget(self) -> None:
-        """The housekeeping tasks are nobody's business any more."""
-        self._culling.clear()
-
-    def close(self) -> None:
-        """Stops listening."""
-        for id in list(self._neighbours):
-            self._forget(id)
+    def in_hand(self) -> frozenset[tuple[str, int]]:
+        """(id, run) of the housekeeping tasks that it works on."""
+        return frozenset((task.id, task.run) for task, _, _ in self._culling)
 
 
 def _until_none(cull: Callable[[], int]) -> Iterator[int]:

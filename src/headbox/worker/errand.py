@@ -1,0 +1,52 @@
+"""One visit to the store: what a worker has to say, what it asks, and the duties that are due. Runs on the clerk's
+thread and touches nothing but the store."""
+
+from __future__ import annotations
+
+import msgspec
+
+from headbox.domain.task import Instant
+from headbox.storage.records import ClaimRequest, Exchange, Report
+from headbox.storage.store import Store
+from headbox.worker.upkeep import Findings, Upkeep
+
+Runs = frozenset[tuple[str, int]]
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do there. Nothing is written unless it is `pressing` or something is ready to be claimed."""
+
+    worker: str
+    report: Report
+    pressing: bool
+    request: ClaimRequest | None
+    look_for_cancels: bool
+    upkeep_is_due: bool
+    review: Runs | None  # (id, run) of all that the worker has in hand, to be held against what the store says
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it."""
+
+    exchange: Exchange | None  # None: nothing was written
+    first_time: Instant | None  # where nothing was: when the next task is due
+    canceled: Runs
+    unheld: Runs  # claimed for this worker, which has never heard of it
+    findings: Findings | None
+
+
+def run(errand: Errand, store: Store, upkeep: Upkeep, now: Instant) -> Answer:
+    """Does the errand. Raises what the store raises; then nothing of the report was written."""
+    findings = upkeep.tick(now) if errand.upkeep_is_due else None
+    canceled = frozenset(store.canceling(errand.worker)) if errand.look_for_cancels else frozenset()
+    unheld: Runs = frozenset()
+    if errand.review is not None:
+        unheld = frozenset(store.held_by(errand.worker)) - errand.review - upkeep.in_hand()
+    exchange, first_time = None, None
+    request = errand.request
+    if not errand.pressing and request is not None:
+        first_time = store.ready(request, now)
+    # The look before the write lock is taken: most wake-ups of an idle worker are for nothing.
+    if errand.pressing or (first_time is not None and first_time <= now):
+        exchange = store.exchange(errand.worker, errand.report, request, now)
+    return Answer(exchange=exchange, first_time=first_time, canceled=canceled, unheld=unheld, findings=findings)
