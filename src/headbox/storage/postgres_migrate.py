@@ -17,6 +17,8 @@ from headbox.storage.migrate import OLDEST_COMPATIBLE, migrations, refuse_newer
 _LOCK: Final = int.from_bytes(b"headbox", "big")  # of PostgreSQL's advisory locks
 # A migration that the code of the version before cannot bear says so in such a line, and waits until that is gone.
 _AFTERWARDS: Final = re.compile(r"^-- oldest compatible: (\d+)$", re.MULTILINE)
+# Not by to_regclass: that may answer from what this session knew before it waited for the lock.
+_FOUND: Final = b"SELECT FROM pg_class WHERE relname = 'headbox_settings' AND pg_table_is_visible(oid)"
 
 Connection = psycopg.Connection[Any]
 
@@ -35,8 +37,7 @@ def needed() -> int:
 
 def read_version(connection: Connection) -> tuple[int, int]:
     """The schema's (version, oldest compatible code); (0, 0) for an empty database."""
-    (table,) = connection.execute("SELECT to_regclass('headbox_settings')").fetchone() or (None,)
-    if table is None:
+    if connection.execute(_FOUND).fetchone() is None:
         return 0, 0
     rows = connection.execute("SELECT name, value FROM headbox_settings WHERE starts_with(name, 'schema_')").fetchall()
     found = dict(rows)
