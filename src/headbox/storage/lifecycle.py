@@ -3,6 +3,7 @@ transaction that it is given; what is to become of a task is decided in the doma
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -17,6 +18,8 @@ from headbox.domain.task import Instant, Task, unique_key
 from headbox.storage.database import Database, Transaction
 from headbox.storage.queries import ENQUEUED
 from headbox.storage.records import Skipped
+
+logger = logging.getLogger(__name__)
 
 _enqueued = attrgetter(*ENQUEUED)
 
@@ -82,6 +85,17 @@ def cancel(tx: Transaction, id: str, now: Instant) -> Task:
     return get(tx, id)
 
 
+def cancel_all(tx: Transaction, ids: Sequence[str], now: Instant) -> list[Task]:
+    """Cancels those of the tasks that have not become complete meanwhile."""
+    canceled = []
+    for id in ids:
+        try:
+            canceled.append(cancel(tx, id, now))
+        except StateConflict:  # it ended between the reading of the list and now
+            continue
+    return canceled
+
+
 def remove(tx: Transaction, id: str, now: Instant) -> Task:
     """Takes a task out of the system; a run in progress ends undisturbed, and is the last."""
     task = get(tx, id)
@@ -113,7 +127,10 @@ def resume(tx: Transaction, id: str, now: Instant) -> Task:
     _ask(tx, id, "resume")
     due, scheduled = task.due_time, task.scheduled_time
     if task.is_recurring and scheduled is not None and scheduled < now:
-        due = scheduled = parse_schedule(task.schedule or "").following(scheduled, now).time or now
+        occurrence = parse_schedule(task.schedule or "").following(scheduled, now)
+        due = scheduled = occurrence.time or now
+        # The occurrence that was due is missed as well: the one that `following` gives is another.
+        logger.warning("task %s: %d occurrences were missed while it was suspended", id, occurrence.skipped + 1)
     tx.change("change_state", id=id, state=WAITING, due_time=due, scheduled_time=scheduled)
     return get(tx, id)
 

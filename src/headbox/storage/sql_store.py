@@ -65,8 +65,10 @@ class SQLStore:
     def cancel_job(self, job_id: str, now: Instant, visible_to: str | None = None) -> JobCancellation:
         def cancel_job(tx: Any) -> JobCancellation:
             job = reading.job(tx, now, self._finished_lifetime, job_id, visible_to)
-            completed = [task for task in job.tasks if task.finish_time is not None]
-            canceled = [lifecycle.cancel(tx, task.id, now) for task in job.tasks if task.finish_time is None]
+            current = [task.id for task in job.tasks if task.finish_time is None]
+            canceled = lifecycle.cancel_all(tx, current, now)
+            done = {task.id for task in canceled}
+            completed = [lifecycle.get(tx, task.id) for task in job.tasks if task.id not in done]
             return JobCancellation(job_id, completed, canceled)
 
         return self._database.write(cancel_job)
@@ -74,7 +76,7 @@ class SQLStore:
     def cancel_found(self, filter: Filter, now: Instant) -> list[Task]:
         def cancel_found(tx: Any) -> list[Task]:
             found = [task.id for task in self._select(filter, now).current(tx) if task.finish_time is None]
-            return [lifecycle.cancel(tx, id, now) for id in found]
+            return lifecycle.cancel_all(tx, found, now)
 
         return self._database.write(cancel_found)
 

@@ -16,6 +16,7 @@ import msgspec
 
 from headbox.domain.errors import HeadboxError, StorageError, StorageUnavailable
 from headbox.domain.task import Instant
+from headbox.storage.callers import driver_connection
 from headbox.storage.database import Row, Rows, Transaction
 from headbox.storage.queries import load, numbered
 from headbox.storage.records import Worker
@@ -86,6 +87,7 @@ class SQLiteDatabase:
         self._open_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._write_lock_file: int | None = None
         self._workers: dict[str, int] = {}
 
@@ -179,6 +181,9 @@ class SQLiteDatabase:
         with sentences(self.path), write_lock(self._lock_file(), self.bell(), BUSY_TIMEOUT):
             if self._writer is None:
                 self._writer = self.connect()
+                self._identity = _identity(self.path)
+            elif _identity(self.path) != self._identity:
+                raise StorageError("it was moved or deleted while in use; put it back, or restart")
             try:
                 yield self._writer
             finally:
@@ -242,10 +247,11 @@ class SQLiteDatabase:
 
     @contextmanager
     def join(self, connection: Any) -> Iterator[Transaction]:
+        connection = driver_connection(connection)
         if not isinstance(connection, sqlite3.Connection):
             kind = type(connection).__name__
             raise StorageError(f"the queue's database is SQLite: connection= takes a sqlite3.Connection, not {kind}")
-        with sentences(self.path):
+        with sentences(_path_of(connection)):
             if not connection.in_transaction and connection.isolation_level is not None:
                 connection.execute("BEGIN")  # as the module itself would before an INSERT: the caller commits
             connection.execute("SAVEPOINT headbox")
@@ -307,6 +313,20 @@ class SQLiteDatabase:
             self._readers, self._writer, self._write_lock_file = [], None, None
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another that has come to its place."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _path_of(connection: sqlite3.Connection) -> Path:
+    """The file of a caller's own connection."""
+    return Path(connection.execute("PRAGMA database_list").fetchone()[2] or ":memory:")
+
+
 def _run_in_savepoint(connection: sqlite3.Connection, transaction: Transaction, work: _Work[Any]) -> None:
     connection.execute("SAVEPOINT work")
     try:
@@ -355,7 +375,9 @@ def _named(error: BaseException, path: Path | None) -> BaseException:
             if name.startswith(prefix):
                 return kind(where + sentence)
         if "no such table: headbox_" in str(error):
-            return StorageError(f"{where}it has no Headbox tables; run `headbox db upgrade` on it first")
+            return StorageError(
+                f"{where}it has no Headbox tables; use the queue's own, or start Headbox on it"
+            )
     elif isinstance(error, OSError) and not isinstance(error, BlockingIOError):
         return StorageError(f"{where}{error.strerror or error}; check the folder and the disk")
     return error

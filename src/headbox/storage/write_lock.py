@@ -63,7 +63,8 @@ class _Waiting:
             raise
         self._give_up()
         raise StorageUnavailable(
-            f"{self._path}: another process has written for {seconds:g} s; if it hangs, end it and try again"
+            f"{self._path}: somebody else has been writing for {seconds:g} s; end that transaction, or the process that"
+            " hangs, and try again"
         )
 
     def _give_up(self) -> None:

@@ -23,6 +23,7 @@ from headbox.task_queue.enqueueing import Call, Naming, prepare, published, read
 from headbox.task_queue.finding import Filters, read_filters
 from headbox.task_queue.function import TaskFunction, describe_task
 from headbox.task_queue.handle import Task
+from headbox.task_queue.importing import refuse_while_importing
 from headbox.task_queue.options import (
     TASK_OPTIONS,
     EnqueueOptions,
@@ -209,6 +210,7 @@ class TaskQueue:
 
     def enqueue_many(self, calls: Iterable[Call], *, connection: Any = None) -> list[Task]:
         """Enqueues calls (`sync.call(…)`) in one transaction: all or none. Errors as of `enqueue`."""
+        refuse_while_importing()
         now = self.clock.now()
         tasks = [self._calls.prepare(call, now) for call in calls]
         return [Task(self, task) for task in self.store.enqueue(tasks, now, connection)]

@@ -20,6 +20,7 @@ from headbox.domain.iso8601 import MAX_SPAN
 from headbox.domain.task import SECOND, Span, Task
 from headbox.storage.payload import Payloads, binding
 from headbox.task_queue.current import CurrentTask, running
+from headbox.task_queue.importing import importing
 from headbox.task_queue.registry import Registration, Registry
 
 MAX_TEXT: Final = 64 * 1024  # characters of an exception or a traceback that are kept
@@ -180,7 +181,10 @@ def _current(payloads: Payloads, work: Work, send_progress: Callable[[str], None
 
 
 def _load(payloads: Payloads, work: Work, field: str, stored: bytes) -> Any:
-    return payloads.decode(stored, task_id=work.bound_to or work.id, field=field, callable=work.callable, empty=None)
+    with importing():
+        return payloads.decode(
+            stored, task_id=work.bound_to or work.id, field=field, callable=work.callable, empty=None
+        )
 
 
 def _reporter(payloads: Payloads, work: Work, current: CurrentTask) -> Callable[..., None]:

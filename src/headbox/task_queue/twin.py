@@ -17,6 +17,8 @@ def twin(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], 
     """The async twin of a method."""
 
     async def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs.get("connection") is not None:  # it belongs to this thread, and its transaction has its locks already
+            return method(self, *args, **kwargs)
         return await asyncio.to_thread(method, self, *args, **kwargs)
 
     functools.update_wrapper(call, method)

@@ -9,6 +9,7 @@ import traceback
 from operator import attrgetter
 
 from headbox.domain.errors import HeadboxError
+from headbox.task_queue.importing import importing
 from headbox.task_queue.queue import TaskQueue
 
 
@@ -26,7 +27,8 @@ def load(app: str) -> TaskQueue:
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        with importing():
+            module = importlib.import_module(module_name)
         found = attrgetter(attribute)(module)
     except (Exception, SystemExit) as error:
         raise ApplicationError(f"the application {app!r} cannot be imported: {_describe(error)}") from error

@@ -6,7 +6,7 @@ import signal
 
 import msgspec
 
-from headbox.domain.task import Task
+from headbox.domain.task import Instant, Task
 from headbox.worker.child_link import ChildLink
 from headbox.worker.protocol import Reason
 
@@ -28,7 +28,7 @@ class Child:
         self.link = link
         self.runs: dict[int, Task] = {}
         self.started: dict[int, int] = {}  # of an async child: when each run started
-        self.recorded: set[int] = set()  # runs whose start was noted
+        self.recorded: dict[int, Instant] = {}  # the starts that were noted
         self.interruptions: dict[int, Interruption] = {}
         self.ended = 0  # runs so far
         self.weight = 0  # the heaviest of a sync child's runs, which it works off one by one; the sum of an async one's
@@ -65,7 +65,7 @@ class Child:
         if task is None:
             return None
         self.started.pop(seq, None)
-        self.recorded.discard(seq)
+        self.recorded.pop(seq, None)
         self.interruptions.pop(seq, None)
         if not self.runs:
             self.weight, self.solitary = 0, False
@@ -83,8 +83,8 @@ class Child:
 
     def forget(self) -> None:
         """Its runs are nobody's business any more."""
-        self.runs.clear()
-        self.interruptions.clear()
+        for seq in list(self.runs):
+            self.drop(seq)
 
     def in_progress(self) -> list[tuple[int, int]]:
         """(sequence number, start) of the runs that have started and not been reported ended."""

@@ -142,7 +142,7 @@ class Keeper:
     def _end(self, child: Child, ended: Ended, offset: Span) -> None:
         seq, started_at, ended_at, ending = ended.seq, ended.started_at, ended.ended_at, ended.ending
         interruption = child.interruptions.get(seq) if child.interruptions else None
-        recorded = seq in child.recorded
+        recorded = child.recorded.get(seq)
         task = child.drop(seq)
         if task is None:
             return
@@ -150,8 +150,9 @@ class Keeper:
         self.changed = True
         pace = self._dispatcher.pace if child.is_sync else self._dispatcher.async_pace
         pace.note(task.callable, ended_at - started_at)
-        start, finish = started_at // 1000 + offset, ended_at // 1000 + offset
-        if task.scheduled_time is not None and not recorded:
+        start = started_at // 1000 + offset if recorded is None else recorded
+        finish = ended_at // 1000 + offset
+        if task.scheduled_time is not None and recorded is None:
             self._judge_lateness(task, start)
         if ended.interrupted and interruption is not None:
             self._ledger.outcomes.append(self._interrupted(task, interruption.reason, start, finish, ending.traceback))
@@ -263,9 +264,8 @@ class Keeper:
         for child in self._dispatcher.children.values():
             for seq, started_at in child.in_progress():
                 if seq not in child.recorded and now - started_at >= AHEAD:
-                    child.recorded.add(seq)
                     task = child.runs[seq]
-                    start = started_at // 1000 + offset
+                    start = child.recorded[seq] = started_at // 1000 + offset
                     if task.scheduled_time is not None:
                         self._judge_lateness(task, start)
                     self._ledger.start(task, start)

@@ -256,7 +256,7 @@ class Supervisor:
 
     def _heed_exchange(self, exchange: Exchange, now: int) -> None:
         for outcome in exchange.superseded:
-            logger.warning("task %s, run %d: superseded, its result was dropped", outcome.id, outcome.run)
+            _say_superseded(outcome)
         for skipped in exchange.skipped:
             logger.warning("task %s: %d occurrences were missed and are skipped", skipped.id, skipped.count)
         claims = exchange.claims
@@ -340,7 +340,8 @@ class Supervisor:
             self._selector.unregister(self._enlistment.watch)
             self._enlistment.drop()
             self._is_dropped = True
-        self._ledger.take()  # it is nobody's business any more
+        for outcome in self._ledger.take().outcomes:
+            _say_superseded(outcome)
         self._enlist()  # which may take more than one attempt
         self._superseded = self._is_dropped = False
 
@@ -351,6 +352,10 @@ class Supervisor:
         self._neighbours.close()
         self._enlistment.leave()
         self._store.close()
+
+
+def _say_superseded(outcome: Outcome) -> None:
+    logger.warning("task %s, run %d: superseded, its result was dropped", outcome.id, outcome.run)
 
 
 def _is_any(room: Room) -> bool:
