@@ -115,6 +115,23 @@ def report_often(times: int) -> None:
         current_task().report({"done": done + 1, "total": times})
 
 
+def halve(number: int) -> dict[str, float]:
+    return {"half": number // 2}
+
+
+@queue.task
+def report_as_in_pulp(progress: Any) -> None:
+    progress(42)
+
+
+class Repository:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def name_twice(self, times: int) -> str:
+        return self.name * times
+
+
 @queue.task
 def enqueue_another(path: str) -> str:
     return write_line.enqueue(path, "another").id
