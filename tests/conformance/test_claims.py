@@ -178,14 +178,20 @@ def test_callables_that_a_worker_lacks_are_left_to_others(scene: Scene) -> None:
     assert ids(scene.claim("b")) == [strange.id]
 
 
-def test_callables_apart_have_a_limit_of_their_own(scene: Scene) -> None:
+def test_async_tasks_have_a_limit_of_their_own(scene: Scene) -> None:
     for number in range(8):
         scene.enqueue(id=f"sync-{number}")
-        scene.enqueue(id=f"async-{number}", callable="shop:fetch", weight=0)
-    apart = {"apart": ("shop:fetch",), "apart_limit": 3}
-    assert sorted(ids(scene.claim(limit=2, **apart))) == ["async-0", "async-1", "async-2", "sync-0", "sync-1"]
-    assert sorted(ids(scene.claim(limit=2, apart=("shop:fetch",)))) == ["sync-2", "sync-3"]
-    assert sorted(ids(scene.claim(limit=0, **apart))) == ["async-3", "async-4", "async-5"]
+        scene.enqueue(id=f"async-{number}", is_async=True, weight=0)
+    both = ids(scene.claim(limit=2, async_limit=3))
+    assert sorted(both) == ["async-0", "async-1", "async-2", "sync-0", "sync-1"]
+    assert sorted(ids(scene.claim(limit=2))) == ["sync-2", "sync-3"]
+    assert sorted(ids(scene.claim(limit=0, async_limit=3))) == ["async-3", "async-4", "async-5"]
+
+
+def test_however_many_async_tasks_wait_in_front_the_others_are_claimed(scene: Scene) -> None:
+    scene.store.enqueue([scene.task(is_async=True) for _ in range(1500)], scene.now)
+    last = scene.enqueue(id="sync")
+    assert ids(scene.claim(limit=5)) == [last.id]
 
 
 def test_a_worker_whose_row_is_gone_claims_nothing(scene: Scene) -> None:

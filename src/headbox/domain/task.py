@@ -52,6 +52,7 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     failure_threshold: int | None = None
     schedule_threshold: Span | None = None
     weight: int = 1
+    is_async: bool = False  # it runs on an event loop, beside the others
     job_id: str | None = None
     owner: str | None = None
     unique_key: str | None = None

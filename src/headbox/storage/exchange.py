@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from json import dumps
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from headbox.domain.errors import Superseded
 from headbox.domain.outcomes import OUTCOME_STATES, Outcome
 from headbox.domain.task import SYSTEM_QUEUE, Instant, Task
-from headbox.storage.database import Row, Transaction
+from headbox.storage.database import Transaction
 from headbox.storage.holds import hold, is_known
 from headbox.storage.lifecycle import settle
 from headbox.storage.records import ClaimRequest, Claims, Exchange, PassedOver, Release, Report, Skipped
@@ -90,34 +90,44 @@ def _release(tx: Transaction, worker: str, release: Release, now: Instant) -> No
         hold(tx, f"callable:{task.callable}", task.id)
 
 
+class Level(NamedTuple):
+    """Ready tasks that are claimed in one order."""
+
+    queue: str
+    is_async: bool
+    priority: int
+    first_time: Instant  # the earliest due time
+
+
 def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> Claims:
-    """Marks ready tasks running for the worker, the highest priority first, queues of one priority sharing alike."""
+    """Marks ready tasks running for the worker, the highest priority first, queues of one priority sharing alike.
+    Superseded if the worker's row is gone."""
     if tx.one("worker_exists", worker=worker) is None:
         raise Superseded(f"the worker {worker} was taken for lost; it has to start afresh")
     levels = _levels(tx, request)
+    due = [level for level in levels if level.first_time <= now]
     max_weight = ANY_WEIGHT if request.max_weight is None else request.max_weight
-    terms = {"worker": worker, "max_weight": max_weight, "now": now}
-    excluded = dumps((*request.unknown, *request.apart))
-    tasks = _claim_levels(tx, levels, request.limit, terms | {"only": None, "exclude": excluded})
-    terms["exclude"] = dumps(request.unknown)
-    if request.apart and request.apart_limit > 0:
-        tasks += _claim_levels(tx, levels, request.apart_limit, terms | {"only": dumps(request.apart)})
-    passed_over = _find_passed_over(tx, levels, terms) if max_weight < ANY_WEIGHT else None
-    return Claims(tasks, _next_time(tx, levels, now), passed_over, 0 < request.limit <= len(tasks))
+    terms = {"max_weight": max_weight, "unknown": dumps(request.unknown), "now": now}
+    sync = _claim_levels(tx, worker, [level for level in due if not level.is_async], request.limit, terms)
+    asynchronous = _claim_levels(tx, worker, [level for level in due if level.is_async], request.async_limit, terms)
+    passed_over = _find_passed_over(tx, due, terms) if max_weight < ANY_WEIGHT else None
+    more = 0 < request.limit <= len(sync) or 0 < request.async_limit <= len(asynchronous)
+    return Claims(sync + asynchronous, _next_time(tx, levels, now), passed_over, more)
 
 
-def _levels(tx: Transaction, request: ClaimRequest) -> list[Row]:
-    """(queue, priority, earliest due time) of what the worker serves."""
-    levels = tx.all("levels", queues=dumps(request.queues) if request.queues else None)
-    return levels if request.queues else [level for level in levels if level[0] != SYSTEM_QUEUE]
+def _levels(tx: Transaction, request: ClaimRequest) -> list[Level]:
+    """What the worker serves: its queues, or all but the housekeeping's."""
+    rows = tx.all("levels", queues=dumps(request.queues) if request.queues else None)
+    return [Level(*row) for row in rows if request.queues or row[0] != SYSTEM_QUEUE]
 
 
-def _claim_levels(tx: Transaction, levels: list[Row], limit: int, terms: dict[str, Any]) -> list[Task]:
+def _claim_levels(tx: Transaction, worker: str, due: list[Level], limit: int, terms: dict[str, Any]) -> list[Task]:
     tasks: list[Task] = []
-    for queue, priority, share in _shares(levels, limit, terms["now"]):
+    for level, share in _shares(due, limit):
         left = limit - len(tasks)
         if left > 0:
-            rows = tx.all("claim", queue=queue, priority=priority, limit=min(share or left, left), **terms)
+            place = _place(level)
+            rows = tx.all("claim", worker=worker, limit=min(share or left, left), **place, **terms)
             tasks += sorted((Task(*row) for row in rows), key=_urgency)
     return tasks
 
@@ -125,39 +135,41 @@ def _claim_levels(tx: Transaction, levels: list[Row], limit: int, terms: dict[st
 _urgency = attrgetter("due_time", "id")
 
 
-def _find_passed_over(tx: Transaction, levels: list[Row], terms: dict[str, Any]) -> PassedOver | None:
-    for queue, priority, first in levels:
-        if first <= terms["now"]:
-            found = tx.one("passed_over", queue=queue, priority=priority, **terms)
-            if found is not None:
-                return PassedOver(*found)
-    return None
+def _place(level: Level) -> dict[str, Any]:
+    return {"queue": level.queue, "is_async": level.is_async, "priority": level.priority}
 
 
-def _shares(levels: list[Row], limit: int, now: Instant) -> list[tuple[str, int, int]]:
-    """(queue, priority, share) of the levels that have something due, the highest priority first. Queues of one
-    priority are asked twice: for an even share each, then for what the others left (share 0)."""
-    due = [(queue, priority) for queue, priority, first in levels if first <= now]
-    shares: list[tuple[str, int, int]] = []
-    for priority in sorted({priority for _, priority in due}, reverse=True):
-        queues = [queue for queue, level in due if level == priority]
-        if len(queues) > 1:
-            shares += [(queue, priority, max(1, limit // len(queues))) for queue in queues]
-        shares += [(queue, priority, 0) for queue in queues]
+def _shares(due: list[Level], limit: int) -> list[tuple[Level, int]]:
+    """How many tasks to ask of each level, the highest priority first. Queues of one priority are asked twice: for an
+    even share each, then for what the others left (share 0: all)."""
+    shares: list[tuple[Level, int]] = []
+    for priority in sorted({level.priority for level in due}, reverse=True):
+        alike = [level for level in due if level.priority == priority]
+        if len(alike) > 1:
+            shares += [(level, max(1, limit // len(alike))) for level in alike]
+        shares += [(level, 0) for level in alike]
     return shares
 
 
-def _next_time(tx: Transaction, levels: list[Row], now: Instant) -> Instant | None:
+def _find_passed_over(tx: Transaction, due: list[Level], terms: dict[str, Any]) -> PassedOver | None:
+    for level in due:
+        found = tx.one("passed_over", **_place(level), **terms)
+        if found is not None:
+            return PassedOver(*found)
+    return None
+
+
+def _next_time(tx: Transaction, levels: list[Level], now: Instant) -> Instant | None:
     """When the next task of these levels is due."""
     times = []
-    for queue, priority, first in levels:
-        if first > now:
-            times.append(first)
-        elif (row := tx.one("next_due", queue=queue, priority=priority, now=now)) and row[0] is not None:
+    for level in levels:
+        if level.first_time > now:
+            times.append(level.first_time)
+        elif (row := tx.one("next_due", now=now, **_place(level))) and row[0] is not None:
             times.append(row[0])
     return min(times, default=None)
 
 
 def ready(tx: Transaction, request: ClaimRequest) -> Instant | None:
     """The earliest due time of all that the worker may claim."""
-    return min((first for _, _, first in _levels(tx, request)), default=None)
+    return min((level.first_time for level in _levels(tx, request)), default=None)

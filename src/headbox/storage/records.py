@@ -44,11 +44,10 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker can take now. Tasks heavier than `max_weight` are passed over (None: any weight will do)."""
 
     queues: tuple[str, ...]  # () = every queue but the housekeeping's
-    limit: int
+    limit: int  # of synchronous tasks
+    async_limit: int = 0  # and of async ones, which run beside them
     max_weight: int | None = None
     unknown: tuple[str, ...] = ()  # callables that this worker was found to lack
-    apart: tuple[str, ...] = ()  # callables with a limit of their own (async ones run beside the others)
-    apart_limit: int = 0
 
 
 class PassedOver(msgspec.Struct, frozen=True):

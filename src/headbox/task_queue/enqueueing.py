@@ -34,6 +34,7 @@ class Target(msgspec.Struct, frozen=True):
     value: Any = None
     parameters: tuple[str, ...] = ()
     registration: Registration | None = None
+    is_async: bool = False
 
 
 class Call(msgspec.Struct):
@@ -101,12 +102,13 @@ def registered(registration: Registration) -> Target:
         registration.short_name,
         parameters=registration.parameters,
         registration=registration,
+        is_async=registration.is_async,
     )
 
 
 def published(callable: records.Callable) -> Target:
     """The target that a callable is which a worker has published."""
-    return Target(callable.name, callable.short_name, parameters=callable.parameters)
+    return Target(callable.name, callable.short_name, parameters=callable.parameters, is_async=callable.is_async)
 
 
 def _bound(method: Any, owner: Any, registry: Registry) -> Target:
@@ -122,6 +124,7 @@ def _bound(method: Any, owner: Any, registry: Registry) -> Target:
         method,
         parameters_of(method),
         registration,
+        registration is not None and registration.is_async,
     )
 
 
@@ -165,6 +168,7 @@ def prepare(
         failure_threshold=options.failure_threshold,
         schedule_threshold=options.schedule_threshold,
         weight=options.weight,
+        is_async=target.is_async,
         job_id=options.job_id,
         owner=options.owner,
         progress_arg=options.progress_arg,

@@ -98,6 +98,7 @@ class _TestWorker:
         self._queue = queue
         self._store = store
         self._id = new_id()
+        self._claimed: list[domain.Task] = []
 
     def __enter__(self) -> _TestWorker:
         callables = self._queue.registry.catalog()
@@ -130,8 +131,12 @@ class _TestWorker:
                 yield run
 
     def _claim(self) -> domain.Task | None:
-        claims = self._exchange(Report(), ClaimRequest(queues=(), limit=1)).claims
-        return claims.tasks[0] if claims is not None and claims.tasks else None
+        """The next task. Of a synchronous and an async one that are ready, the other waits here."""
+        kinds = [task.is_async for task in self._claimed]
+        request = ClaimRequest(queues=(), limit=1 - kinds.count(False), async_limit=1 - kinds.count(True))
+        self._claimed += self._exchange(Report(), request).claims.tasks
+        self._claimed.sort(key=lambda task: (-task.priority, task.due_time, task.id))
+        return self._claimed.pop(0) if self._claimed else None
 
     def _exchange(self, report: Report, claim: ClaimRequest | None = None) -> Any:
         return self._store.exchange(self._id, report, claim, self._queue.clock.now())

@@ -98,7 +98,9 @@ class Dispatcher:
         idle = any(not child.runs for child in rooms)
         heaviest = max((child.weight for child in rooms if child.runs), default=0)
         max_weight = None if weight == 0 else max(self.concurrency - weight if idle else 0, heaviest)
-        return Room(max(room, 0), self._async_room() if self.async_names else 0, max_weight)
+        room = max(room, 0)
+        # What was async when it was enqueued may be synchronous in this application, and the other way round.
+        return Room(room, self._async_room() if self.async_names else room, max_weight)
 
     def _async_room(self) -> int:
         running = sum(len(child.runs) for child in self.children.values() if not child.is_sync)

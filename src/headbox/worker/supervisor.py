@@ -211,10 +211,9 @@ class Supervisor:
         return ClaimRequest(
             queues=self._settings.queues,
             limit=room.runs,  # 0 where it only asks whether the task for which it keeps itself free is still there
+            async_limit=room.async_runs,
             max_weight=room.max_weight,
             unknown=tuple(self._unknown),
-            apart=self._dispatcher.async_names,
-            apart_limit=room.async_runs,
         )
 
     def _heed(self, errand: Errand, answer: Answer) -> None:

@@ -149,7 +149,7 @@ UPDATE headbox_tasks SET
     public_args = :public_args, public_kwargs = :public_kwargs, scheduler = :scheduler, schedule = :schedule,
     definition = :definition, declared_by = :declared_by, scheduled_time = :scheduled_time, runs_left = :runs_left,
     timeout = :timeout, attempts = :attempts, failure_threshold = :failure_threshold,
-    schedule_threshold = :schedule_threshold, weight = :weight, job_id = :job_id, owner = :owner,
+    schedule_threshold = :schedule_threshold, weight = :weight, is_async = :is_async, job_id = :job_id, owner = :owner,
     progress_arg = :progress_arg, progress_callback = :progress_callback, removed = {no}
 WHERE id = :id{wakes}
 

@@ -48,7 +48,8 @@ WHERE id IN (SELECT value ->> 0 FROM json_each(:rows)) AND +state = 'running' AN
                 WHERE archived.id = headbox_tasks.id AND archived.run = headbox_tasks.run)
 
 -- levels --
--- The (queue, priority) pairs that have ready rows, each with its earliest due time; `queues` is a JSON list, or null.
+-- The levels (queue, is_async, priority) that have ready rows, each with its earliest due time; `queues` is a JSON list,
+-- or null for all.
 WITH RECURSIVE
 served (queue) AS (
     SELECT value FROM json_each(:queues)
@@ -58,41 +59,44 @@ served (queue) AS (
     SELECT (SELECT min(queue) FROM headbox_tasks WHERE {ready} AND queue > served.queue)
     FROM served WHERE :queues IS NULL AND served.queue IS NOT NULL
 ),
-level (queue, priority) AS (
-    SELECT queue, (SELECT max(priority) FROM headbox_tasks WHERE {ready} AND queue = served.queue)
-    FROM served WHERE queue IS NOT NULL
+lane (is_async) AS (VALUES (0), (1)),
+level (queue, is_async, priority) AS (
+    SELECT queue, is_async, (SELECT max(priority) FROM headbox_tasks
+                             WHERE {ready} AND queue = served.queue AND is_async = lane.is_async)
+    FROM served, lane WHERE queue IS NOT NULL
     UNION ALL
-    SELECT queue, (SELECT max(priority) FROM headbox_tasks
-                   WHERE {ready} AND queue = level.queue AND priority < level.priority)
+    SELECT queue, is_async, (SELECT max(priority) FROM headbox_tasks
+                             WHERE {ready} AND queue = level.queue AND is_async = level.is_async
+                                 AND priority < level.priority)
     FROM level WHERE priority IS NOT NULL
 )
-SELECT queue, priority, (SELECT min(due_time) FROM headbox_tasks
-                         WHERE {ready} AND queue = level.queue AND priority = level.priority)
+SELECT queue, is_async, priority, (
+    SELECT min(due_time) FROM headbox_tasks
+    WHERE {ready} AND queue = level.queue AND is_async = level.is_async AND priority = level.priority)
 FROM level WHERE priority IS NOT NULL ORDER BY priority DESC, queue
 
 -- claim --
--- Marks up to `limit` ready tasks of one queue and priority running for a worker, the longest due first.
+-- Marks up to `limit` ready tasks of one level running for a worker, the longest due first.
 UPDATE headbox_tasks SET state = 'running', worker = :worker, claimed_state = state,
     snapshot_id = lower(hex(randomblob(16)))
 WHERE id IN (
     SELECT id FROM (
         SELECT id, weight, callable FROM headbox_tasks
-        WHERE {ready} AND queue = :queue AND priority = :priority AND due_time <= :now
+        WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
         ORDER BY due_time, id LIMIT :limit + {lookahead})
-    WHERE weight <= :max_weight AND callable NOT IN (SELECT value FROM json_each(:exclude))
-        AND (:only IS NULL OR callable IN (SELECT value FROM json_each(:only)))
+    WHERE weight <= :max_weight AND callable NOT IN (SELECT value FROM json_each(:unknown))
     LIMIT :limit)
 RETURNING {fields}
 
 -- passed_over --
--- The most urgent ready task of one queue and priority that is too heavy for the moment.
+-- The most urgent ready task of one level that is too heavy for the moment.
 SELECT id, weight FROM (
     SELECT id, weight, callable FROM headbox_tasks
-    WHERE {ready} AND queue = :queue AND priority = :priority AND due_time <= :now
+    WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
     ORDER BY due_time, id LIMIT {lookahead})
-WHERE weight > :max_weight AND callable NOT IN (SELECT value FROM json_each(:exclude)) LIMIT 1
+WHERE weight > :max_weight AND callable NOT IN (SELECT value FROM json_each(:unknown)) LIMIT 1
 
 -- next_due --
--- When the next task of one queue and priority is due.
+-- When the next task of one level is due.
 SELECT min(due_time) FROM headbox_tasks
-WHERE {ready} AND queue = :queue AND priority = :priority AND due_time > :now
+WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time > :now

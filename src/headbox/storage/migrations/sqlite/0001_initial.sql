@@ -26,6 +26,7 @@ CREATE TABLE headbox_tasks (
     failure_threshold INTEGER,
     schedule_threshold INTEGER,
     weight INTEGER NOT NULL CHECK (weight >= 0),
+    is_async INTEGER NOT NULL,
     job_id TEXT,
     owner TEXT,
     unique_key TEXT,
@@ -54,8 +55,8 @@ CREATE TABLE headbox_tasks (
     CHECK (snapshot_id IS NULL OR state = 'running')
 ) STRICT;
 
--- The claim's order within each (queue, priority).
-CREATE INDEX headbox_tasks_ready ON headbox_tasks (queue, priority DESC, due_time, id)
+-- The claim's order within each level: (queue, is_async, priority).
+CREATE INDEX headbox_tasks_ready ON headbox_tasks (queue, is_async, priority DESC, due_time, id)
     WHERE state IN ('waiting', 'reset') AND held = 0;
 -- What a worker holds: rescue, and the list of running tasks.
 CREATE INDEX headbox_tasks_running ON headbox_tasks (worker) WHERE state = 'running';
@@ -93,6 +94,7 @@ CREATE TABLE headbox_task_history (
     failure_threshold INTEGER,
     schedule_threshold INTEGER,
     weight INTEGER NOT NULL,
+    is_async INTEGER NOT NULL,
     job_id TEXT,
     owner TEXT,
     unique_key TEXT,
