@@ -183,7 +183,7 @@ class SQLiteDatabase:
                 self._writer = self.connect()
                 self._identity = _identity(self.path)
             elif _identity(self.path) != self._identity:
-                raise StorageError("it was moved or deleted while in use; put it back, or restart")
+                raise StorageError(f"{self.path} was moved or deleted while in use; put it back, or restart")
             try:
                 yield self._writer
             finally:
