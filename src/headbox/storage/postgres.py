@@ -19,8 +19,8 @@ from headbox.domain.errors import StorageError, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
 from headbox.storage.database import Row, Rows, Transaction
-from headbox.storage.postgres_arrays import adapt_columns, columns
-from headbox.storage.postgres_connections import LIMITS, Connection, Connections, adapt, read_url
+from headbox.storage.postgres_arrays import adapt_columns, columns, copy_types
+from headbox.storage.postgres_connections import SETTINGS, Connection, Connections, adapt, read_url
 from headbox.storage.postgres_errors import Collision, ConnectionLost, is_broken, sentences
 from headbox.storage.postgres_notices import News, Notices, send
 from headbox.storage.queries import formatted, load
@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 PATIENCE = 5.0  # seconds that a call waits for a database that is away
 COLLISIONS = 10  # after which a transaction that others keep interfering with is given up
+COPY_ROWS = 200  # tasks from which on they are copied into the table
 STREAM_ROWS = 1000  # rows that a stream fetches at a time
 
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
@@ -39,6 +40,7 @@ _END_BACKEND: Final = (
     b"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE backend_xid = %s::text::xid8::xid"
 )
 _TIME: Final = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_ENDED_BETWEEN: Final = b"SELECT EXISTS (SELECT FROM headbox_task_history WHERE id BETWEEN %b AND %b)"
 _ENDS: Final = ("add_run", "archive_end", "archive_ends")
 # A callable that a worker is just publishing must not be found unknown: registrations are waited for.
 _BEFORE: Final = {"worker_names": b"LOCK TABLE headbox_workers IN SHARE MODE"}
@@ -89,7 +91,27 @@ class PostgresTransaction:
         given = columns(names, rows)
         if name == "add_task":
             self.news.queues.update(given["queue"])
+            if len(rows) >= COPY_ROWS and self._undo is None and not self._may_have_ended(given["id"]):
+                return self._copy(names, rows)
         return self.change(name, **given)
+
+    def _may_have_ended(self, ids: list[str]) -> bool:
+        """Whether there are ended tasks among these ids; asked by one probe, so others in between count as well."""
+        found = self._cursor.execute(_ENDED_BETWEEN, [min(ids), max(ids)]).fetchone()
+        return found is not None and bool(found[0])
+
+    def _copy(self, names: tuple[str, ...], rows: Rows) -> int:
+        """Three times faster for many tasks, but refuses an id that is there already: then all is run again without."""
+        try:
+            with self._cursor.copy(
+                f"COPY headbox_tasks ({', '.join(names)}) FROM STDIN (FORMAT binary)".encode()
+            ) as copy:
+                copy.set_types(copy_types(names))
+                for row in rows:
+                    copy.write_row(row)
+        except errors.UniqueViolation as error:
+            raise Collision("some tasks are there already") from error
+        return len(rows)
 
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
         return self.change(name, **columns(names, rows, texts=True), **parameters) if rows else 0
@@ -324,8 +346,8 @@ class PostgresDatabase:
 
 def _begin(connection: Connection) -> str:
     """Begins a transaction that writes, and gives its id: by it one can find out later whether it has committed."""
-    limits = f"{LIMITS.format(local=True)}; " if connection.is_pooled else ""
-    cursor = connection.command(f"{_WRITE}; {limits}SELECT pg_current_xact_id()::text".encode())
+    settings = f"{SETTINGS.format(local=True)}; " if connection.is_pooled else ""
+    cursor = connection.command(f"{_WRITE}; {settings}SELECT pg_current_xact_id()::text".encode())
     while cursor.nextset():
         pass
     (xid,) = cursor.fetchone() or ("",)

@@ -17,6 +17,7 @@ _header = Struct("!iiIii").pack  # dimensions, whether there are nulls, the elem
 _length = Struct("!i").pack
 _whole = Struct("!iq").pack
 _NULL: Final = _length(-1)
+_TRUE, _FALSE = _length(1) + b"\1", _length(1) + b"\0"
 
 
 class Column(list[Any]):
@@ -31,12 +32,20 @@ class Texts(Column):
     """As `text[]`."""
 
 
+class Booleans(Column):
+    """As `bool[]`."""
+
+
 class Bytes(Column):
     """As `bytea[]`."""
 
 
 def _of_integers(values: Iterable[int | None]) -> Iterable[bytes]:
     return (_NULL if value is None else _whole(8, value) for value in values)
+
+
+def _of_booleans(values: Iterable[bool]) -> Iterable[bytes]:
+    return (_TRUE if value else _FALSE for value in values)
 
 
 def _of_texts(values: Iterable[str | None]) -> Iterable[bytes]:
@@ -60,21 +69,22 @@ def _of_bytes(values: Iterable[bytes | None]) -> Iterable[bytes]:
 
 class _ColumnDumper(Dumper):
     format = Format.BINARY
-    element: ClassVar[str]
+    element_oid: ClassVar[int]
     parts: ClassVar[Callable[[Iterable[Any]], Iterable[bytes]]]
 
     def dump(self, obj: Column) -> Buffer:
-        element = psycopg.adapters.types[self.element].oid
-        return b"".join((_header(1, 1, element, len(obj), 1), *type(self).parts(obj)))
+        return _header(1, 1, self.element_oid, len(obj), 1) + b"".join(type(self).parts(obj))
 
 
 def _dumper(name: str, parts: Callable[[Iterable[Any]], Iterable[bytes]]) -> type[_ColumnDumper]:
-    array = psycopg.adapters.types[name].array_oid
-    return type(f"{name}_dumper", (_ColumnDumper,), {"oid": array, "element": name, "parts": staticmethod(parts)})
+    kind = psycopg.adapters.types[name]
+    members = {"oid": kind.array_oid, "element_oid": kind.oid, "parts": staticmethod(parts)}
+    return type(f"{name}_dumper", (_ColumnDumper,), members)
 
 
 _KINDS: Final[Mapping[str, tuple[type[Column], type[_ColumnDumper]]]] = {
     "bigint": (Integers, _dumper("int8", _of_integers)),
+    "boolean": (Booleans, _dumper("bool", _of_booleans)),
     "text": (Texts, _dumper("text", _of_texts)),
     "bytea": (Bytes, _dumper("bytea", _of_bytes)),
 }
@@ -91,3 +101,12 @@ def columns(names: Sequence[str], rows: Sequence[Sequence[Any]], texts: bool = F
     kinds = [COLUMN_TYPES[name] for name in names]
     chosen = [_KINDS["text" if texts and kind == "bytea" else kind][0] for kind in kinds]
     return {name: kind(values) for name, kind, values in zip(names, chosen, zip(*rows, strict=True), strict=True)}
+
+
+_NARROW: Final[Mapping[str, str]] = {"run": "int4", "priority": "int2"}
+_NAMES: Final[Mapping[str, str]] = {"bigint": "int8", "boolean": "bool", "text": "text", "bytea": "bytea"}
+
+
+def copy_types(names: Sequence[str]) -> list[str]:
+    """The types that the columns themselves have, which COPY must be told exactly."""
+    return [_NARROW.get(name) or _NAMES[COLUMN_TYPES[name]] for name in names]

@@ -27,11 +27,13 @@ ROOM_SECONDS = 5.0  # that a caller waits until one of them is free
 IDLE_SECONDS = 60.0  # after which one that nobody needs is closed
 ANSWER_SECONDS = 15.0  # a server that says nothing for so long is taken for lost: less than a worker's lease
 CONNECT_SECONDS = 5
-# A process that was stopped in the middle of a transaction loses its locks before its lease has run out; what was
-# committed is on the disk, whatever the server's own setting.
-LIMITS: Final = """SELECT set_config('idle_in_transaction_session_timeout', '5s', {local}),
+# A process that was stopped in the middle of a transaction loses its locks before its lease has run out. What was
+# committed is on the disk, whatever the server's own setting. A plan made while a table was empty must not become a
+# scan of it when it is full, and none is worth compiling.
+SETTINGS: Final = """SELECT set_config('idle_in_transaction_session_timeout', '5s', {local}),
     set_config('lock_timeout', '5s', {local}),
-    set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), {local})"""
+    set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), {local}),
+    set_config('enable_seqscan', 'off', {local}), set_config('jit', 'off', {local})"""
 _DEFAULTS: Final[dict[str, str | int]] = {
     "application_name": "headbox",
     "connect_timeout": CONNECT_SECONDS,
@@ -136,7 +138,7 @@ def _set_up(connection: Connection, where: str) -> None:
     adapt(connection.adapters)
     (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (0,)
     if pid == connection.info.backend_pid:
-        connection.execute(LIMITS.format(local=False).encode())
+        connection.execute(SETTINGS.format(local=False).encode())
     else:
         connection.is_pooled = True
         connection.prepare_threshold = None

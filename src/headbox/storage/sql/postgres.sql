@@ -1,4 +1,5 @@
 -- Statements as PostgreSQL reads them; SQLite has the same under the same names. Batches come as one array for each name.
+-- `worker || ''` keeps an index from being used: the task is looked up by its id, whatever the statistics say.
 
 -- add_task --
 -- Accepts tasks; the same id again changes nothing, even if the task has ended since.
@@ -11,13 +12,13 @@ ON CONFLICT (id) DO NOTHING
 -- Runs have lasted long enough for their start to be worth recording.
 UPDATE headbox_tasks AS task SET start_time = given.start_time
 FROM unnest(:id::text[], :run::bigint[], :worker::text[], :start_time::bigint[]) AS given (id, run, worker, start_time)
-WHERE task.id = given.id AND task.run = given.run AND task.state = 'running' AND task.worker = given.worker
+WHERE task.id = given.id AND task.run = given.run AND task.state = 'running' AND task.worker || '' = given.worker
 
 -- record_progress --
 -- The latest progress of runs.
 UPDATE headbox_tasks AS task SET progress = given.progress
 FROM unnest(:id::text[], :run::bigint[], :worker::text[], :progress::text[]) AS given (id, run, worker, progress)
-WHERE task.id = given.id AND task.run = given.run AND task.state = 'running' AND task.worker = given.worker
+WHERE task.id = given.id AND task.run = given.run AND task.state = 'running' AND task.worker || '' = given.worker
 
 -- archive_ends --
 -- Archives the ends of runs that are their tasks' last whatever came of them; the fence holds or nothing happens.
@@ -30,7 +31,7 @@ SELECT given.state, given.start_time, given.finish_time, convert_to(given.result
 FROM unnest(:id::text[], :run::bigint[], :state::text[], :start_time::bigint[], :finish_time::bigint[], :result::text[],
         :public_result::text[]) AS given (id, run, state, start_time, finish_time, result, public_result)
     JOIN headbox_tasks AS task ON task.id = given.id
-WHERE task.run = given.run AND task.state = 'running' AND task.worker = :worker
+WHERE task.run = given.run AND task.state = 'running' AND task.worker || '' = :worker
     AND task.scheduler IN ('immediate', 'at') AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
 FOR UPDATE OF task
 ON CONFLICT DO NOTHING
@@ -49,7 +50,7 @@ FROM unnest(:id::text[], :run::bigint[], :state::text[], :start_time::bigint[], 
         :public_result::text[], :exception::text[], :traceback::text[], :worker::text[])
         AS given (id, run, state, start_time, finish_time, result, public_result, exception, traceback, worker)
     JOIN headbox_tasks AS task ON task.id = given.id
-WHERE task.run = given.run AND task.state = 'running' AND task.worker = given.worker
+WHERE task.run = given.run AND task.state = 'running' AND task.worker || '' = given.worker
     AND task.scheduler IN ('immediate', 'at') AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
 FOR UPDATE OF task
 ON CONFLICT DO NOTHING
@@ -57,46 +58,51 @@ ON CONFLICT DO NOTHING
 -- delete_ends --
 -- Takes out of the live tasks what was archived, of the runs of a list that this worker held.
 DELETE FROM headbox_tasks AS task USING unnest(:id::text[]) AS given (id)
-WHERE task.id = given.id AND task.state = 'running' AND task.worker = :worker
+WHERE task.id = given.id AND task.state = 'running' AND task.worker || '' = :worker
     AND EXISTS (SELECT 1 FROM headbox_task_history AS archived WHERE archived.id = task.id AND archived.run = task.run)
 
 -- levels --
--- The (queue, priority) pairs that have ready rows, each with its earliest due time; `queues` is a JSON list, or null.
--- One probe of the index for each pair, however many rows it has.
-WITH RECURSIVE
-served (queue) AS (
-    (SELECT json_array_elements_text(:queues::json) COLLATE "C"
+-- The levels (queue, is_async, priority) that have ready rows, each with its earliest due time; `queues` is a JSON list,
+-- or null for all. A few probes of the index for each, however many rows it has.
+WITH RECURSIVE level (queue, is_async, priority, due_time) AS (
+    (SELECT first.* FROM json_array_elements_text(:queues::json) AS given (queue) CROSS JOIN LATERAL (
+        SELECT queue, is_async, priority, due_time FROM headbox_tasks WHERE {ready} AND queue = given.queue
+        ORDER BY is_async, priority DESC, due_time, id LIMIT 1) AS first
      UNION ALL
-     SELECT min(queue) FROM headbox_tasks WHERE {ready} AND :queues::json IS NULL)
-    UNION
-    SELECT (SELECT min(queue) FROM headbox_tasks WHERE {ready} AND queue > served.queue)
-    FROM served WHERE :queues::json IS NULL AND served.queue IS NOT NULL
-),
-level (queue, priority) AS (
-    SELECT queue, (SELECT max(priority) FROM headbox_tasks WHERE {ready} AND queue = served.queue)
-    FROM served WHERE queue IS NOT NULL
+     SELECT first.* FROM (VALUES (0)) AS every CROSS JOIN LATERAL (
+        SELECT queue, is_async, priority, due_time FROM headbox_tasks WHERE {ready}
+        ORDER BY queue, is_async, priority DESC, due_time, id LIMIT 1) AS first
+     WHERE :queues::json IS NULL)
     UNION ALL
-    SELECT queue, (SELECT max(priority) FROM headbox_tasks
-                   WHERE {ready} AND queue = level.queue AND priority < level.priority)
-    FROM level WHERE priority IS NOT NULL
+    SELECT next.* FROM level CROSS JOIN LATERAL (
+        (SELECT queue, is_async, priority, due_time FROM headbox_tasks
+         WHERE {ready} AND queue = level.queue AND is_async = level.is_async AND priority < level.priority
+         ORDER BY priority DESC, due_time, id LIMIT 1)
+        UNION ALL
+        (SELECT queue, is_async, priority, due_time FROM headbox_tasks
+         WHERE {ready} AND queue = level.queue AND is_async > level.is_async
+         ORDER BY is_async, priority DESC, due_time, id LIMIT 1)
+        UNION ALL
+        (SELECT queue, is_async, priority, due_time FROM headbox_tasks
+         WHERE {ready} AND queue > level.queue AND :queues::json IS NULL
+         ORDER BY queue, is_async, priority DESC, due_time, id LIMIT 1)
+        LIMIT 1) AS next
 )
-SELECT queue, priority, (SELECT min(due_time) FROM headbox_tasks
-                         WHERE {ready} AND queue = level.queue AND priority = level.priority)
-FROM level WHERE priority IS NOT NULL ORDER BY priority DESC, queue
+SELECT queue, is_async, priority, due_time FROM level ORDER BY priority DESC, queue, is_async
 
 -- claim --
--- Marks up to `limit` ready tasks of one queue and priority running for a worker, the longest due first; those that
--- another worker is just claiming are passed by. Each row is looked up by itself and only until there are enough.
+-- Marks up to `limit` ready tasks of one level running for a worker, the longest due first; those that another worker is
+-- just claiming are passed by. Each row is looked up by its id (hence `held + 0`: no other index will do), and only until
+-- there are enough.
 WITH free AS MATERIALIZED (
     SELECT one.id
     FROM (SELECT id FROM headbox_tasks
-          WHERE {ready} AND queue = :queue AND priority = :priority AND due_time <= :now
+          WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
           ORDER BY due_time, id LIMIT :limit + {lookahead}) AS due
         CROSS JOIN LATERAL (
             SELECT id FROM headbox_tasks
-            WHERE id = due.id AND {ready} AND weight <= :max_weight
-                AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:exclude::json)))
-                AND (:only::json IS NULL OR callable = ANY (ARRAY(SELECT json_array_elements_text(:only::json))))
+            WHERE id = due.id AND state IN ('waiting', 'reset') AND held + 0 = 0 AND weight <= :max_weight
+                AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:unknown::json)))
             FOR UPDATE SKIP LOCKED) AS one
     LIMIT :limit
 )
@@ -106,14 +112,14 @@ WHERE id = ANY (ARRAY(SELECT id FROM free))
 RETURNING {fields}
 
 -- passed_over --
--- The most urgent ready task of one queue and priority that is too heavy for the moment.
+-- The most urgent ready task of one level that is too heavy for the moment.
 SELECT id, weight FROM (
     SELECT id, weight, callable FROM headbox_tasks
-    WHERE {ready} AND queue = :queue AND priority = :priority AND due_time <= :now
+    WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
     ORDER BY due_time, id LIMIT {lookahead}) AS due
-WHERE weight > :max_weight AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:exclude::json))) LIMIT 1
+WHERE weight > :max_weight AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:unknown::json))) LIMIT 1
 
 -- next_due --
--- When the next task of one queue and priority is due.
+-- When the next task of one level is due.
 SELECT min(due_time) FROM headbox_tasks
-WHERE {ready} AND queue = :queue AND priority = :priority AND due_time > :now
+WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time > :now

@@ -27,6 +27,7 @@ CREATE TABLE headbox_tasks (
     failure_threshold bigint,
     schedule_threshold bigint,
     weight bigint NOT NULL CHECK (weight >= 0),
+    is_async boolean NOT NULL,
     job_id text COLLATE "C",
     owner text,
     unique_key text COLLATE "C",
@@ -63,8 +64,8 @@ CREATE TABLE headbox_tasks (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- The claim's order within each (queue, priority).
-CREATE INDEX headbox_tasks_ready ON headbox_tasks (queue, priority DESC, due_time, id)
+-- The claim's order within each level: (queue, is_async, priority).
+CREATE INDEX headbox_tasks_ready ON headbox_tasks (queue, is_async, priority DESC, due_time, id)
     WHERE state IN ('waiting', 'reset') AND held = 0;
 -- What a worker holds: rescue, and the list of running tasks.
 CREATE INDEX headbox_tasks_running ON headbox_tasks (worker) WHERE state = 'running';
@@ -103,6 +104,7 @@ CREATE TABLE headbox_task_history (
     failure_threshold bigint,
     schedule_threshold bigint,
     weight bigint NOT NULL,
+    is_async boolean NOT NULL,
     job_id text COLLATE "C",
     owner text,
     unique_key text COLLATE "C",
