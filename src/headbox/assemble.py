@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from headbox.clock import SystemClock
 from headbox.config import Loaded, Settings
 from headbox.domain.errors import ConfigError
 from headbox.task_queue.queue import TaskQueue
@@ -20,7 +19,7 @@ SQLITE: Final = "sqlite:///"
 
 def open_queue(settings: Settings) -> TaskQueue:
     """The queue of a process that runs no task code. Nothing is opened before first use."""
-    return TaskQueue(settings=settings, clock=SystemClock())
+    return TaskQueue(settings=settings)
 
 
 def resolve_database(loaded: Loaded) -> Settings:

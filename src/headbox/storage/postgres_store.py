@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
+from headbox.clock import Clock, SharedClock
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span
 from headbox.storage import lifecycle, postgres_backup, postgres_migrate
@@ -47,6 +48,15 @@ class PostgresStore(SQLStore):
     def time(self) -> Instant:
         """What the database's clock shows."""
         return self._server.time()
+
+    def clock(self) -> Clock:
+        """The database's clock, which all hosts share."""
+        return SharedClock(self.time)
+
+    @property
+    def has_leases(self) -> bool:
+        """A worker is alive for as long as it renews its lease."""
+        return True
 
     def initialise(self, now: Instant) -> None:
         """Creates the schema in an empty database; in any other, StorageError if this code cannot work with it."""

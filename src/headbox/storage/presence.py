@@ -52,24 +52,23 @@ def callables(tx: Transaction) -> list[Callable]:
     return [msgspec.json.decode(text, type=Callable) for (text,) in tx.all("callables")]
 
 
-def rescue(tx: Transaction, dead: Iterable[Worker], now: Instant) -> list[Task]:
+def rescue(tx: Transaction, dead: Iterable[Worker], now: Instant, *, by_itself: bool) -> list[Task]:
     """Resets the tasks of dead workers and deletes their rows; the same for running tasks of workers without a row.
     Returns the lost runs as they were archived."""
     lost: list[Task] = []
     for worker in dead:
         reason = f"worker {worker.id} on host {worker.host} lost at {format_instant(now)}"
-        lost += [_lose(tx, Task(*row), reason, now) for row in tx.all("running_of", worker=worker.id)]
+        lost += [_lose(tx, Task(*row), reason, now, by_itself) for row in tx.all("running_of", worker=worker.id)]
         tx.change("delete_worker", worker=worker.id)
     for row in tx.all("running_without_worker"):
         task = Task(*row)
-        lost.append(_lose(tx, task, f"worker {task.worker} lost at {format_instant(now)}", now))
+        lost.append(_lose(tx, task, f"worker {task.worker} lost at {format_instant(now)}", now, by_itself))
     return lost
 
 
-def _lose(tx: Transaction, task: Task, reason: str, now: Instant) -> Task:
-    outcome = Outcome(
-        task.id, task.run, "lose", now, task.start_time, exception=reason, counts=task.start_time is not None
-    )
+def _lose(tx: Transaction, task: Task, reason: str, now: Instant, by_itself: bool) -> Task:
+    counts = by_itself and task.start_time is not None
+    outcome = Outcome(task.id, task.run, "lose", now, task.start_time, exception=reason, counts=counts)
     settle(tx, task, outcome, now)
     archived = tx.one("archived_run", id=task.id, run=task.run)
     assert archived is not None

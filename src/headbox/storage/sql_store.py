@@ -151,14 +151,14 @@ class SQLStore:
     def workers(self) -> list[Worker]:
         return self._database.read(presence.workers)
 
-    def rescue(self, now: Instant, workers: Sequence[str] | None = None) -> list[Task]:
+    def rescue(self, now: Instant, workers: Sequence[str] | None = None, *, by_itself: bool = True) -> list[Task]:
         present = self.workers()
         dead = [
             worker
             for worker in present
             if (worker.id in workers if workers is not None else not self._database.is_alive(worker, now))
         ]
-        lost = self._database.write(lambda tx: presence.rescue(tx, dead, now))
+        lost = self._database.write(lambda tx: presence.rescue(tx, dead, now, by_itself=by_itself))
         for worker in dead:
             self._database.discharge(worker.id)
         return lost

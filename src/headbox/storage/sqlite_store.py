@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from headbox.clock import Clock, SystemClock
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span
 from headbox.storage import lifecycle, migrate
@@ -95,6 +96,15 @@ class SQLiteStore(SQLStore):
     def watch(self, worker: str | None = None, queues: Sequence[str] = ()) -> SQLiteWatch:
         """A watch on the database file; it tells of every change."""
         return SQLiteWatch(self._file)
+
+    def clock(self) -> Clock:
+        """The machine's clock: all processes on the file share it."""
+        return SystemClock()
+
+    @property
+    def has_leases(self) -> bool:
+        """A worker is alive while its process holds a lock."""
+        return False
 
     def checkpoint(self) -> None:
         """Moves the write-ahead log into the file, as far as readers allow."""

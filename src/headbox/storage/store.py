@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
+from headbox.clock import Clock
 from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.task import HOUR, Instant, Span, Task
@@ -83,6 +84,15 @@ class Store(Protocol):
         its own runs; without arguments of every change."""
         ...
 
+    def clock(self) -> Clock:
+        """The clock by which this database's tasks run: the machine's, or the one that its hosts share."""
+        ...
+
+    @property
+    def has_leases(self) -> bool:
+        """Whether a worker is alive for as long as it renews its lease; else for as long as its process is."""
+        ...
+
     def checkpoint(self) -> None: ...
     def close(self) -> None: ...
 
@@ -155,9 +165,10 @@ class Store(Protocol):
         """(id, run) of all running rows of the worker."""
 
     def workers(self) -> list[Worker]: ...
-    def rescue(self, now: Instant, workers: Sequence[str] | None = None) -> list[Task]:
+    def rescue(self, now: Instant, workers: Sequence[str] | None = None, *, by_itself: bool = True) -> list[Task]:
         """Resets the tasks of dead workers and deletes their rows (None: those the store itself finds dead), and of
-        running rows whose worker is absent. Returns the lost runs as they were archived."""
+        running rows whose worker is absent; `by_itself`: their runs may have been the cause. Returns the lost runs as
+        they were archived."""
 
     def end_undeclared(self, now: Instant) -> list[Task]:
         """Removes declared schedules that no live worker of their application declares any more."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from msgspec.structs import replace
 
-from headbox.clock import Clock, SystemClock
+from headbox.clock import Clock
 from headbox.config import Loaded, Settings, load_settings
 from headbox.domain import task as domain
 from headbox.domain.errors import ConfigError
@@ -58,7 +58,7 @@ class TaskQueue:
         if database is not None and settings is not None:
             raise ConfigError("TaskQueue takes a database or settings: say the database in the settings")
         self.registry = Registry()
-        self.clock: Clock = clock or SystemClock()
+        self._clock = clock
         self._given_database = database
         self._loaded = None if settings is None else Loaded(settings, {})
         self._parts: dict[str, Any] = {}  # made at first use; two threads may make one twice, and either will do
@@ -89,6 +89,17 @@ class TaskQueue:
             self._store.initialise(self.clock.now())
             self._parts["is initialised"] = True
         return self._store
+
+    @property
+    def clock(self) -> Clock:
+        """By what it tells the time: the clock that it was given, or its database's."""
+        if self._clock is None:
+            self._clock = self._store.clock()
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._clock = clock
 
     @property
     def payloads(self) -> Payloads:
@@ -318,12 +329,12 @@ class TaskQueue:
     @contextmanager
     def using(self, store: Store, clock: Clock | None = None) -> Iterator[TaskQueue]:
         """While it lasts, the queue is on another store (initialised) and, if given, by another clock: for tests."""
-        before = self._parts, self.clock
-        self._parts, self.clock = {"store": store, "is initialised": True}, clock or self.clock
+        before = self._parts, self._clock
+        self._parts, self._clock = {"store": store, "is initialised": True}, clock or self.clock
         try:
             yield self
         finally:
-            self._parts, self.clock = before
+            self._parts, self._clock = before
 
     def __enter__(self) -> TaskQueue:
         return self

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +26,12 @@ Schedule = Annotated[
         description="`[R<n>/]<start>/<duration>`, `<duration>`, `<instant>` or `cron: <five fields> [<time zone>]`",
     ),
 ]
+
+# A surrogate that is escaped without its other half (RFC 8259, section 8.2); the backslash is not itself escaped.
+HALF_PAIR: Final = re.compile(
+    rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F])"
+)
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -85,6 +92,8 @@ def read_body(raw: bytes, type: type[Body]) -> Body:
     except UnicodeDecodeError:
         raise Problem(400, "the body is not UTF-8; encode it as UTF-8") from None
     except msgspec.MsgspecError as error:
+        if HALF_PAIR.search(raw):
+            raise Problem(400, "a string in the body has half of a surrogate pair; escape both halves") from None
         raise Problem(400, f"the body is not JSON that can be read: {error}") from None
     if not isinstance(values, dict):
         raise Problem(

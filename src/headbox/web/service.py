@@ -49,14 +49,14 @@ class Service:
             detail=detail[:DETAIL] if detail else None,
         )
         if principal is None:
-            _log.warning("refused: %s", event)
+            _log.warning("refused: %s", sentence(event))
             return
         try:
             if status == 503:
                 raise StorageError("the database was away during the call itself")
             await request.call(request.store.record, event)
         except StorageError as error:
-            _log.error("an event could not be recorded (%s): %s", error, event)
+            _log.error("an event could not be recorded (%s): %s", error, sentence(event))
 
     def close(self) -> None:
         """Ends the threads and lets all who wait go."""

@@ -6,12 +6,14 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
 
-from headbox.clock import Clock
+from headbox.clock import Clock, boot_time
 from headbox.config import Settings
 from headbox.domain.errors import StorageError
 from headbox.identifiers import new_id
-from headbox.storage.records import Callable, Release, Report, Worker
+from headbox.storage.records import Callable as Published
+from headbox.storage.records import Release, Report, Worker
 from headbox.storage.store import Store, open_store
 from headbox.worker.heartbeat import Heartbeat
 from headbox.worker.process import boot_id, process_start
@@ -24,11 +26,23 @@ logger = logging.getLogger(__name__)
 class Enlistment:
     """Made by registering; ended by `leave`, or by `drop` where others have taken over already."""
 
-    def __init__(self, store: Store, settings: Settings, ready: Ready | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        ready: Ready | None,
+        clock: Clock,
+        extended: Callable[[int], None],
+        previous: str | None = None,
+    ) -> None:
+        """`extended` is told when the lease is renewed; `previous` is the id under which this worker was superseded or
+        ran out of time: what it held is lost by no fault of its runs."""
         self.id = new_id()
         self._store = store
         self._clock = clock
-        now = clock.now()
+        asked_at, now = boot_time(), clock.now()
+        if previous is not None:
+            store.rescue(now, [previous], by_itself=False)
         callables = ready.callables if ready else []
         self.upkeep = Upkeep(store, settings, self.id)
         self.upkeep.rescue(now)
@@ -49,13 +63,20 @@ class Enlistment:
         )
         store.register(worker, callables, ready.declarations if ready else [], now)
         self.watch = store.watch(self.id, settings.queues)
-        self._heartbeat = Heartbeat(open_store(store.url, settings.finished_lifetime), self.id, settings.lease, clock)
-        self._heartbeat.start()
+        own_store = open_store(store.url, settings.finished_lifetime)
+        self._heartbeat = Heartbeat(own_store, self.id, settings.lease, clock, extended)
+        self._heartbeat.start(asked_at)
 
     @property
     def is_superseded(self) -> bool:
-        """Whether a heartbeat found the worker's row gone."""
-        return self._heartbeat.superseded
+        """Whether others have taken over, or may have: a heartbeat found the worker's row gone, or none came through
+        for a whole lease."""
+        return self._heartbeat.superseded or bool(self.deadline and boot_time() > self.deadline)
+
+    @property
+    def deadline(self) -> int:
+        """When the lease runs out: nanoseconds by `boot_time`; 0: there is none."""
+        return self._heartbeat.deadline
 
     def drop(self) -> None:
         """Ends what this side has of it."""
@@ -74,6 +95,6 @@ class Enlistment:
             logger.error("%s; the worker could not sign off", error)
 
 
-def names(callables: list[Callable]) -> tuple[str, ...]:
+def names(callables: list[Published]) -> tuple[str, ...]:
     """Every name and alias of callables."""
     return tuple(sorted(name for published in callables for name in (published.name, *published.aliases)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import signal
@@ -65,6 +66,7 @@ class Keeper:
         lack: Callable[[Task], None],
     ) -> None:
         self.worker = ""
+        self._deadline = 0
         self.changed = False
         self._nursery = nursery
         self._dispatcher = dispatcher
@@ -76,6 +78,13 @@ class Keeper:
         self._next_number = 0
         self._failed_starts = 0
         selector.register(nursery, selectors.EVENT_READ, self._hear_nursery)
+
+    def extend(self, deadline: int) -> None:
+        """Lets the children start runs until then (nanoseconds by CLOCK_BOOTTIME). From the heartbeat's thread."""
+        self._deadline = deadline
+        for child in list(self._dispatcher.children.values()):
+            with contextlib.suppress(ValueError):  # it has just been buried
+                child.link.slot.deadline = deadline
 
     def raise_children(self) -> None:
         """Sees to it that there are as many sync children as tasks may run at once, and an async one once there is work
@@ -91,6 +100,7 @@ class Keeper:
     def _raise_child(self, kind: Kind) -> None:
         self._next_number += 1
         child = Child(self._nursery.raise_child(self._next_number, kind))
+        child.link.slot.deadline = self._deadline
         if kind == "async":
             child.link.limit(self._settings.async_concurrency)
         self._dispatcher.children[self._next_number] = child

@@ -12,13 +12,22 @@ from headbox.storage.records import Worker
 from headbox.worker.process import boot_id, process_start
 
 
+def is_here(worker: Worker) -> bool:
+    """Whether the worker's process is, or was, one of this machine."""
+    return (worker.host, worker.boot_id) == (socket.gethostname(), boot_id())
+
+
+def is_dead_here(worker: Worker) -> bool:
+    """Whether the worker's process was one of this machine and has ended."""
+    return is_here(worker) and process_start(worker.pid) != worker.process_start
+
+
 class Neighbours:
     """Descriptors of their processes, in the loop's selector; `died` is called when one has ended."""
 
     def __init__(self, selector: selectors.BaseSelector, died: Callable[[], None]) -> None:
         self._selector = selector
         self._died = died
-        self._here = (socket.gethostname(), boot_id())
         self._descriptors: dict[str, int] = {}
 
     def watch(self, workers: list[Worker], but: str) -> None:
@@ -26,7 +35,7 @@ class Neighbours:
         present = {
             worker.id: worker
             for worker in workers
-            if (worker.host, worker.boot_id) == self._here and worker.id != but and worker.pid != os.getpid()
+            if is_here(worker) and worker.id != but and worker.pid != os.getpid()
         }
         for id in self._descriptors.keys() - present.keys():
             self._forget(id)

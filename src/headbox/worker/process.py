@@ -30,8 +30,9 @@ def kill_group(leader: int) -> None:
 
 
 def boot_id() -> str:
-    """What names this boot of the machine: processes of another one are gone."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    """What names this boot of the machine and this world of process numbers (a container has its own)."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
 
 
 def process_start(pid: int) -> int | None:

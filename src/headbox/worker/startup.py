@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from headbox.clock import SystemClock
 from headbox.config import Settings
 from headbox.domain.errors import HeadboxError
 from headbox.storage.store import open_store
@@ -43,7 +42,7 @@ def run_worker(
             ready = _prepare(nursery)
             url = _resolve_database(settings, ready, database_given)
         store = open_store(url, settings.finished_lifetime)
-        store.initialise(SystemClock().now())
+        store.initialise(store.clock().now())
         Supervisor(store, settings, nursery, ready).run(lambda: status({"database": url}) if status else None)
     except HeadboxError as error:
         logger.error("%s", error)

@@ -8,7 +8,7 @@ import selectors
 import time
 from collections.abc import Callable
 
-from headbox.clock import Clock, SystemClock
+from headbox.clock import boot_time
 from headbox.config import Settings
 from headbox.domain.errors import StorageError, Superseded
 from headbox.domain.outcomes import Outcome
@@ -42,7 +42,7 @@ class Supervisor:
         self._settings = settings
         self._nursery = nursery
         self._ready = ready
-        self._clock: Clock = SystemClock()
+        self._clock = store.clock()
         self._selector = selectors.DefaultSelector()
         self._signals = Signals(self._selector)
         self._neighbours = Neighbours(self._selector, lambda: self._enlistment.upkeep.hurry())
@@ -65,10 +65,13 @@ class Supervisor:
         self._stopping = 0  # signals that asked for the end
         self._interrupt_at: int | None = None
         self._give_up_at = 0
+        self._enlistment: Enlistment
         self._clerk: Clerk[Answer] = Clerk(self._selector)
 
     def _enlist(self) -> None:
-        self._enlistment = Enlistment(self._store, self._settings, self._ready, self._clock)
+        extended = self._keeper.extend if self._keeper is not None else lambda _: None
+        previous = self._enlistment.id if self._is_dropped else None
+        self._enlistment = Enlistment(self._store, self._settings, self._ready, self._clock, extended, previous)
         self._selector.register(self._enlistment.watch, selectors.EVENT_READ, self._look)
         if self._keeper is not None:
             self._keeper.worker = self._enlistment.id
@@ -99,13 +102,16 @@ class Supervisor:
     def _wait(self) -> None:
         """Until something happens or is due."""
         left = (self._next_time() - time.monotonic_ns()) / 1e9
-        events = self._selector.select(max(0.0, min(left, self._enlistment.watch.pause())))
+        pause = 1.0 if self._is_dropped else self._enlistment.watch.pause()
+        events = self._selector.select(max(0.0, min(left, pause)))
         for key, _ in events:
             key.data()
         if not events:
             self._look()
 
     def _look(self) -> None:
+        if self._is_dropped:
+            return
         try:
             if self._enlistment.watch.changed():
                 self._curious = self._look_for_cancels = True
@@ -115,6 +121,8 @@ class Supervisor:
     def _next_time(self) -> int:
         now = time.monotonic_ns()
         times = [now + POLL, self._dispatcher.next_time(now), self._interrupt_at]
+        if self._enlistment.deadline and not self._is_dropped:
+            times.append(now + self._enlistment.deadline - boot_time())
         if not self._clerk.is_out:
             times.append(max(self._retry_at, self._next_errand_time(now)))
         return min(time for time in times if time is not None)
@@ -131,6 +139,8 @@ class Supervisor:
         """Everything that is due now."""
         now = time.monotonic_ns()
         self._heed_signals(now)
+        if self._superseded or self._enlistment.is_superseded:
+            self._drop_all()
         self._tend(now)
         if not self._clerk.is_out and now >= self._retry_at:
             try:
@@ -158,7 +168,7 @@ class Supervisor:
 
     def _visit_store(self, now: int) -> None:
         """Sends the clerk, if anything is to be said, asked or done there."""
-        if self._superseded or self._enlistment.is_superseded:
+        if self._is_dropped:
             self._start_afresh()
         errand = self._errand(now)
         if errand is None:
@@ -219,6 +229,8 @@ class Supervisor:
     def _heed(self, errand: Errand, answer: Answer) -> None:
         """What the clerk brought."""
         self._retry_at = 0
+        if self._is_dropped:  # it was sent for a worker that is no more
+            return
         now = time.monotonic_ns()
         if answer.exchange is not None:
             self._ledger.note_told(errand.report, now)
@@ -237,7 +249,8 @@ class Supervisor:
             self._interrupt_canceled(answer.canceled, now)
 
     def _heed_failure(self, errand: Errand, error: BaseException) -> None:
-        self._ledger.give_back(errand.report)
+        if not self._is_dropped:
+            self._ledger.give_back(errand.report)
         self._look_for_cancels = True
         if isinstance(error, Superseded):
             self._superseded = True
@@ -328,20 +341,25 @@ class Supervisor:
             for child in self._dispatcher.children.values():
                 self._keeper.kill(child)
 
-    def _start_afresh(self) -> None:
-        """Others have taken over what this worker held: its children are killed, and it comes again under a new id."""
-        if not self._is_dropped:
-            logger.error("worker %s was taken for lost; starting afresh under a new id", self._enlistment.id)
-            for child in self._dispatcher.children.values():
-                child.forget()
-            self._kill_all()
-            self._dispatcher.clear_shelf()
-            self._selector.unregister(self._enlistment.watch)
-            self._enlistment.drop()
-            self._is_dropped = True
+    def _drop_all(self) -> None:
+        """Others have taken over what this worker held, or may have: its children are killed at once."""
+        if self._is_dropped:
+            return
+        self._is_dropped = True
+        logger.error("worker %s was taken for lost; starting afresh under a new id", self._enlistment.id)
+        for child in self._dispatcher.children.values():
+            child.forget()
+        self._kill_all()
+        self._dispatcher.clear_shelf()
         for outcome in self._ledger.take().outcomes:
             _say_superseded(outcome)
-        self._enlist()  # which may take more than one attempt
+        self._selector.unregister(self._enlistment.watch)
+        self._enlistment.drop()
+
+    def _start_afresh(self) -> None:
+        """Comes again under a new id; which may take more than one attempt."""
+        self._ledger.take()
+        self._enlist()
         self._superseded = self._is_dropped = False
 
     def _leave(self) -> None:
@@ -349,7 +367,8 @@ class Supervisor:
         if self._nursery is not None:
             self._nursery.stop()
         self._neighbours.close()
-        self._enlistment.leave()
+        if not self._is_dropped:
+            self._enlistment.leave()
         self._store.close()
 
 

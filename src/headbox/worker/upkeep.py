@@ -13,6 +13,7 @@ from headbox.domain.outcomes import Outcome
 from headbox.domain.task import HOUSEKEEPING, SECOND, SYSTEM_QUEUE, Instant, Task
 from headbox.storage.records import ClaimRequest, Report, Worker
 from headbox.storage.store import Store
+from headbox.worker.neighbours import is_dead_here
 
 TICK = 5 * SECOND  # between two rounds of duties
 BATCH = 1000  # rows that one culling transaction deletes
@@ -55,18 +56,22 @@ class Upkeep:
         workers = None
         if not now < self._next_time <= now + TICK:  # also after the clock was set back
             self._next_time = now + TICK
-            self.rescue(now)
-            workers = self._store.workers()
+            workers = self.rescue(now)
             if self._settings.app is not None:
                 self._end_undeclared(now)
             self._claim(now)
             self._store.checkpoint()
         return Findings(self._cull(now), workers)
 
-    def rescue(self, now: Instant) -> None:
-        """Resets what dead workers left."""
-        for task in self._store.rescue(now):
+    def rescue(self, now: Instant) -> list[Worker]:
+        """Resets what dead workers left; those of this machine at once, whatever is left of their leases. Returns the
+        living."""
+        workers = self._store.workers()
+        died_here = [worker.id for worker in workers if is_dead_here(worker)]
+        lost = self._store.rescue(now, died_here) if died_here else []
+        for task in lost + self._store.rescue(now):
             logger.warning("task %s (%s): %s", task.id, task.method_name, task.exception)
+        return [worker for worker in workers if worker.id not in died_here]
 
     def _end_undeclared(self, now: Instant) -> None:
         for task in self._store.end_undeclared(now):

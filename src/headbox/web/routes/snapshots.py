@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from headbox.domain.errors import UnknownTask
 from headbox.domain.snapshot import snapshot
 from headbox.domain.task import Task
 from headbox.web.bodies import read_nothing
@@ -29,15 +30,23 @@ async def get_snapshot(request: Request) -> Reply:
     """`GET /tasks/<id>/snapshot/`."""
     task = await request.read(request.store.get, request.path["id"])
     if task.snapshot_id is None:
-        raise Problem(404, "this task has no snapshot; one exists while a run is in flight")
+        raise _no_snapshot()
     return json_reply(200, snapshot(task))
 
 
 async def delete_snapshot(request: Request) -> Reply:
     """`DELETE /tasks/<id>/snapshot/`."""
     read_nothing(await request.body())
-    task = await request.call(request.store.delete_snapshot, request.path["id"])
+    await request.read(request.store.get, request.path["id"])  # a task that is unknown says so
+    try:
+        task = await request.call(request.store.delete_snapshot, request.path["id"])
+    except UnknownTask:
+        raise _no_snapshot() from None
     return json_reply(200, snapshot(task))
+
+
+def _no_snapshot() -> Problem:
+    return Problem(404, "this task has no snapshot; one exists while a run is in flight")
 
 
 OPERATIONS: Final = (
