@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -26,6 +27,9 @@ from headbox.web.service import Service
 MAX_HEAD: Final = 64 * 1024  # bytes of request line and headers
 BACKLOG: Final = 2048
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+METHOD: Final = re.compile(rb"[!#-'*+.^_`|~0-9A-Za-z-]{1,40}(?= /)")  # a request line begins with one (RFC 9110, 9.1)
+KNOWN: Final = (b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PUT")
+NEVER_TAKEN: Final = b"PROPFIND"
 
 
 class Protocol(HttpToolsProtocol):
@@ -33,20 +37,25 @@ class Protocol(HttpToolsProtocol):
 
     _head = 0
     _in_head = True
+    _at_start = True
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        super().data_received(with_known_method(data) if self._at_start else data)
         self._head += len(data)
         if self._in_head and self._head > MAX_HEAD:
             self._refuse(Problem(431, f"the headers take more than {MAX_HEAD // 1024} KiB; send fewer"))
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head = True, 0
+        self._in_head, self._head, self._at_start = True, 0, False
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._at_start = True
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(Problem(400, "this is not a request as HTTP/1.1 has it"))
@@ -56,6 +65,13 @@ class Protocol(HttpToolsProtocol):
         head = b"content-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (CONTENT_TYPE, len(body))
         self.transport.write(STATUS_LINE[problem.status] + head + body)
         self.transport.close()
+
+
+def with_known_method(data: bytes) -> bytes:
+    """The begin of a request. In place of a method that the parser may not know, which it would take for no HTTP at
+    all, stands one that no path takes: so the path answers, 405 with what it does take."""
+    method = METHOD.match(data)
+    return data if method is None or method[0] in KNOWN else NEVER_TAKEN + data[method.end() :]
 
 
 class Server(uvicorn.Server):

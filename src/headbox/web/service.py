@@ -9,6 +9,7 @@ from typing import Final
 
 from headbox.config import Settings
 from headbox.domain.errors import StorageError
+from headbox.domain.iso8601 import format_instant
 from headbox.storage.records import Event
 from headbox.task_queue.queue import TaskQueue
 from headbox.web.auth import Authenticator
@@ -63,3 +64,10 @@ class Service:
         self.waiting.stop()
         self.threads.shutdown(wait=False, cancel_futures=True)
         self.authenticator.passwords.close()
+
+
+def sentence(event: Event) -> str:
+    """The event for the log, in one line: what comes from a client is escaped where it is not plain text."""
+    caller = f"{event.user or 'nobody known'} at {event.address or 'an unknown address'}"
+    text = f"{event.method} {event.path} by {caller}, {format_instant(event.time)}: {event.status}"
+    return ascii(f"{text}, {event.detail}" if event.detail else text)[1:-1]

@@ -241,6 +241,13 @@ def test_every_call_of_a_known_user_that_changes_something_or_tried_to_is_audite
     assert "hunter2" not in str(events)
 
 
+def test_a_call_of_nobody_known_is_a_sentence_in_the_log(mill: Any, caplog: pytest.LogCaptureFixture) -> None:
+    mill.anonymous().post("/tasks/?x=%0A", content=b"{")
+    (record,) = [record for record in caplog.records if record.name == "headbox.web.service"]
+    begin = "refused: POST /tasks/?x=%0A by nobody known at 127.0.0.1, 2026-12-01T12:00:00Z: 401, "
+    assert record.getMessage().startswith(begin), record.getMessage()
+
+
 def test_the_audit_log_says_what_was_done(mill: Any) -> None:
     mill.task(job_id="j")
     mill.admin.post("/tasks/cancel/?job_id=j")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -56,6 +58,20 @@ def speak(mill: Any, raw: bytes, *, is_all: bool = True) -> bytes:
 )  # fmt: skip
 def test_a_malformed_body_is_a_400(mill: Any, content: bytes) -> None:
     problem(post(mill, content), 400)
+
+
+@pytest.mark.parametrize(
+    "half", [r"\ud800", r"\ud800 and on", r"\udc00", r"\ud800\ud800", r"\\\udfff", r"\uDBFFx\uDFFF"]
+)
+def test_half_of_a_surrogate_pair_is_named(mill: Any, half: str) -> None:
+    response = post(mill, b'{"method_name": "pack", "args": ["%s"]}' % half.encode())
+    assert "half of a surrogate pair" in problem(response, 400)["detail"]
+
+
+def test_whole_surrogate_pairs_and_escaped_backslashes_are_not_blamed(mill: Any) -> None:
+    whole = rb'{"method_name": "pack", "args": ["\ud83d\ude00", "\\ud800"]'
+    assert post(mill, whole + b"}").status_code == 202
+    assert "surrogate" not in problem(post(mill, whole + b",}"), 400)["detail"]
 
 
 def test_a_body_that_a_decoder_just_follows_is_taken_or_refused(mill: Any) -> None:
@@ -201,6 +217,18 @@ def test_another_sites_page_changes_nothing(mill: Any, headers: dict[str, str], 
     else:
         problem(response, 403)
         assert mill.admin.get(f"/tasks/{task.id}/").json()["state"] == "waiting"
+
+
+@pytest.mark.parametrize("method", ["FOO", "get", "X-FOO", "PROPFIND", "MKCALENDAR"])
+def test_a_method_that_nobody_has_heard_of_is_a_405_too(mill: Any, method: str) -> None:
+    connection = HTTPConnection(urlsplit(mill.url).netloc, timeout=30)
+    for asked, expected in (method, 405), (method, 405), ("GET", 401):  # on one connection
+        connection.request(asked, "/tasks/", b"a body", {"Content-Type": "text/plain"})
+        response = connection.getresponse()
+        body = json.loads(response.read())
+        assert (response.status, body["status"]) == (expected, expected)
+        assert expected == 401 or response.headers["Allow"] == "GET, HEAD, POST"
+    connection.close()
 
 
 @pytest.mark.parametrize(

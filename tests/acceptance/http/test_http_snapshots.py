@@ -40,9 +40,11 @@ def test_a_stored_pickle_goes_out_without_being_loaded(mill: Any) -> None:
 
 def test_only_runs_in_flight_have_one(mill: Any) -> None:
     task = mill.task()
-    assert mill.admin.get(f"/tasks/{task.id}/snapshot/").status_code == 404
-    assert mill.admin.get("/tasks/none/snapshot/").status_code == 404
-    assert mill.admin.delete(f"/tasks/{task.id}/snapshot/").status_code == 404
+    for call in (mill.admin.get, mill.admin.delete):
+        assert call(f"/tasks/{task.id}/snapshot/").status_code == 404
+        assert call(f"/tasks/{task.id}/snapshot/").json()["detail"].startswith("this task has no snapshot")
+        assert call("/tasks/none/snapshot/").status_code == 404
+        assert "knows a task with this id" in call("/tasks/none/snapshot/").json()["detail"]
     assert mill.admin.get("/tasks/snapshots/").json() == []
     running = mill.claim()[0]
     assert [each["id"] for each in mill.admin.get("/tasks/snapshots/").json()] == [running.id]
