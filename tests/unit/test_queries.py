@@ -14,6 +14,10 @@ BATCHES = {  # statements over a set of rows: SQLite sees it as JSON, PostgreSQL
     "delete_ends": {"id"},
 }
 
+# PostgreSQL alone steps over what is gone (postgres_frontier.py).
+BEGUN = {"claim", "passed_over"}
+ITS_OWN = {"known_levels"}
+
 
 def own(dialect: str) -> set[str]:
     text = files("headbox.storage").joinpath("sql", f"{dialect}.sql").read_text(encoding="utf-8")
@@ -21,9 +25,9 @@ def own(dialect: str) -> set[str]:
 
 
 def test_both_databases_have_the_same_statements_none_twice() -> None:
-    assert own("sqlite") == own("postgres")
-    assert not own("portable") & own("sqlite")
-    assert load("sqlite").keys() == load("postgres").keys() == own("portable") | own("sqlite")
+    assert own("sqlite") == own("postgres") - ITS_OWN
+    assert not own("portable") & own("postgres")
+    assert load("sqlite").keys() == load("postgres").keys() - ITS_OWN == own("portable") | own("sqlite")
 
 
 @pytest.mark.parametrize("name", sorted(own("sqlite")))
@@ -32,6 +36,8 @@ def test_a_statement_of_either_database_has_the_same_parameters(name: str) -> No
     if name in BATCHES:
         assert "rows" in sqlite
         sqlite = sqlite - {"rows"} | BATCHES[name]
+    if name in BEGUN:
+        sqlite |= {"first_time", "first_id"}
     assert sqlite == postgres
 
 

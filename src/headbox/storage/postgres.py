@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -16,12 +17,13 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from headbox.domain.errors import StorageError, StorageUnavailable
-from headbox.domain.task import Instant
+from headbox.domain.task import Instant, Task
 from headbox.storage.callers import driver_connection
 from headbox.storage.database import Row, Rows, Transaction
 from headbox.storage.postgres_arrays import adapt_columns, columns, copy_types
 from headbox.storage.postgres_connections import SETTINGS, Connection, Connections, adapt, read_url
 from headbox.storage.postgres_errors import Collision, ConnectionLost, is_broken, sentences
+from headbox.storage.postgres_frontier import Frontier, Start, as_starts
 from headbox.storage.postgres_notices import News, Notices, send
 from headbox.storage.queries import formatted, load
 from headbox.storage.records import Worker
@@ -34,6 +36,7 @@ COPY_ROWS = 200  # tasks from which on they are copied into the table
 STREAM_ROWS = 1000  # rows that a stream fetches at a time
 
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_AGAIN: Final = f"ROLLBACK; {_WRITE}".encode()
 READ: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _STATUS: Final = b"SELECT pg_xact_status(%s::text::xid8)"
 _END_BACKEND: Final = (
@@ -41,6 +44,7 @@ _END_BACKEND: Final = (
 )
 _TIME: Final = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _ENDED_BETWEEN: Final = b"SELECT EXISTS (SELECT FROM headbox_task_history WHERE id BETWEEN %b AND %b)"
+_BEGUN: Final = ("claim", "passed_over")
 _ENDS: Final = ("add_run", "archive_end", "archive_ends")
 # A callable that a worker is just publishing must not be found unknown: registrations are waited for.
 _BEFORE: Final = {"worker_names": b"LOCK TABLE headbox_workers IN SHARE MODE"}
@@ -56,7 +60,12 @@ class PostgresTransaction:
     leaves behind, so that a verb can still find out who was in the way; it can commit nothing after that."""
 
     def __init__(
-        self, connection: psycopg.Connection[Any], undo: bytes | None = None, *, reading: bool = False
+        self,
+        connection: psycopg.Connection[Any],
+        undo: bytes | None = None,
+        *,
+        reading: bool = False,
+        frontier: Frontier | None = None,
     ) -> None:
         self._connection = connection
         self._cursor = psycopg.Cursor(connection, row_factory=tuple_row)
@@ -68,16 +77,20 @@ class PostgresTransaction:
         self._undo = undo
         self.is_doomed = False
         self.news = News()
+        self._frontier = frontier or Frontier()
+        self._firsts: dict[tuple[str, bool, int], Start] = {}
 
     def one(self, name: str, /, **parameters: Any) -> Row | None:
-        return self._run(name, parameters).fetchone()
+        return self._run(name, self._begun(name, parameters)).fetchone()
 
     def all(self, name: str, /, **parameters: Any) -> list[Row]:
+        if name == "levels":
+            return self._levels(**parameters)
         if not self._reading and name in _BEFORE:
             self._cursor.execute(_BEFORE[name])
-        rows = self._run(name, parameters).fetchall()
+        rows = self._run(name, self._begun(name, parameters)).fetchall()
         if name == "claim" and rows:
-            self.news.has_claimed = True
+            self._note_claimed(rows)
         return rows
 
     def change(self, name: str, /, **parameters: Any) -> int:
@@ -94,6 +107,36 @@ class PostgresTransaction:
             if len(rows) >= COPY_ROWS and self._undo is None and not self._may_have_ended(given["id"]):
                 return self._copy(names, rows)
         return self.change(name, **given)
+
+    # claims begin where the level does
+
+    def _levels(self, queues: str | None) -> list[Row]:
+        frontier = self._frontier
+        known = frontier.known(queues)
+        if known is None:
+            rows = self._run("levels", {"queues": queues}).fetchall()
+            found = as_starts(rows)
+            frontier.note(queues, found, rows[0][5])
+        elif known:
+            found = as_starts(self._run("known_levels", columns(Start._fields, known)).fetchall())
+            frontier.note(queues, found)
+        else:
+            found = []
+        self._firsts = {start.level: start for start in found}
+        return [start[:4] for start in found]
+
+    def _begun(self, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if name not in _BEGUN:
+            return parameters
+        first = self._firsts[parameters["queue"], parameters["is_async"], parameters["priority"]]
+        return {**parameters, "first_time": first.due_time, "first_id": first.id}
+
+    def _note_claimed(self, rows: list[Row]) -> None:
+        self.news.has_claimed = True
+        last = max((Task(*row) for row in rows), key=attrgetter("due_time", "id"))
+        self._frontier.note_claimed((last.queue, last.is_async, last.priority), last.due_time, last.id)
+
+    # many tasks at once
 
     def _may_have_ended(self, ids: list[str]) -> bool:
         """Whether there are ended tasks among these ids; asked by one probe, so others in between count as well."""
@@ -181,6 +224,7 @@ class PostgresDatabase:
         self.where = f"postgresql://{given.get('host') or ''}:{given.get('port') or 5432}/{given.get('dbname') or ''}"
         self.connections = Connections(self.info, self.where, self.prepare)
         self.notices = Notices()
+        self._frontier = Frontier()
         self.patience = PATIENCE
 
     @staticmethod
@@ -199,7 +243,7 @@ class PostgresDatabase:
         with sentences(self.where), self.connections.lend() as connection:
             xid = _begin(connection)
             # The first collision may be with somebody who has just committed: then all is looked at again.
-            transaction = PostgresTransaction(connection, b"ROLLBACK; " + _WRITE.encode() if attempt else None)
+            transaction = PostgresTransaction(connection, _AGAIN if attempt else None, frontier=self._frontier)
             try:
                 value = work(transaction)
                 if transaction.is_doomed:
@@ -275,7 +319,7 @@ class PostgresDatabase:
         def attempt(_number: int, _end: float) -> T:
             try:
                 with sentences(self.where), self.connections.lend() as connection:
-                    return work(_SingleStatement(connection, reading=True))
+                    return work(_SingleStatement(connection, reading=True, frontier=self._frontier))
             except _MoreThanOne:
                 with self._snapshot(PostgresTransaction) as transaction:
                     return work(transaction)
@@ -292,7 +336,7 @@ class PostgresDatabase:
         with sentences(self.where), self.connections.lend() as connection:
             connection.command(READ)
             try:
-                yield kind(connection, reading=True)
+                yield kind(connection, reading=True, frontier=self._frontier)
             finally:
                 _roll_back(connection)
 

@@ -62,42 +62,64 @@ WHERE task.id = given.id AND task.state = 'running' AND task.worker || '' = :wor
     AND EXISTS (SELECT 1 FROM headbox_task_history AS archived WHERE archived.id = task.id AND archived.run = task.run)
 
 -- levels --
--- The levels (queue, is_async, priority) that have ready rows, each with its earliest due time; `queues` is a JSON list,
--- or null for all. A few probes of the index for each, however many rows it has.
-WITH RECURSIVE level (queue, is_async, priority, due_time) AS (
-    (SELECT first.* FROM json_array_elements_text(:queues::json) AS given (queue) CROSS JOIN LATERAL (
-        SELECT queue, is_async, priority, due_time FROM headbox_tasks WHERE {ready} AND queue = given.queue
+-- The levels (queue, is_async, priority) that have ready rows, each with its first row's due time and id; `queues` is a
+-- JSON list, or null for all. A few probes of the index for each, however many rows it has. Last comes how many entries
+-- of the index were read: many, if it is full of rows that are gone but that somebody's long transaction keeps.
+WITH RECURSIVE before (entries) AS MATERIALIZED (
+    SELECT pg_stat_get_xact_tuples_returned('headbox_tasks_ready'::regclass)
+),
+level (queue, is_async, priority, due_time, id) AS (
+    (SELECT first.* FROM before, json_array_elements_text(:queues::json) AS given (queue) CROSS JOIN LATERAL (
+        SELECT queue, is_async, priority, due_time, id FROM headbox_tasks
+        WHERE {ready} AND queue = given.queue AND before.entries >= 0
         ORDER BY is_async, priority DESC, due_time, id LIMIT 1) AS first
      UNION ALL
-     SELECT first.* FROM (VALUES (0)) AS every CROSS JOIN LATERAL (
-        SELECT queue, is_async, priority, due_time FROM headbox_tasks WHERE {ready}
+     SELECT first.* FROM before CROSS JOIN LATERAL (
+        SELECT queue, is_async, priority, due_time, id FROM headbox_tasks WHERE {ready} AND before.entries >= 0
         ORDER BY queue, is_async, priority DESC, due_time, id LIMIT 1) AS first
      WHERE :queues::json IS NULL)
     UNION ALL
     SELECT next.* FROM level CROSS JOIN LATERAL (
-        (SELECT queue, is_async, priority, due_time FROM headbox_tasks
+        (SELECT queue, is_async, priority, due_time, id FROM headbox_tasks
          WHERE {ready} AND queue = level.queue AND is_async = level.is_async AND priority < level.priority
          ORDER BY priority DESC, due_time, id LIMIT 1)
         UNION ALL
-        (SELECT queue, is_async, priority, due_time FROM headbox_tasks
+        (SELECT queue, is_async, priority, due_time, id FROM headbox_tasks
          WHERE {ready} AND queue = level.queue AND is_async > level.is_async
          ORDER BY is_async, priority DESC, due_time, id LIMIT 1)
         UNION ALL
-        (SELECT queue, is_async, priority, due_time FROM headbox_tasks
+        (SELECT queue, is_async, priority, due_time, id FROM headbox_tasks
          WHERE {ready} AND queue > level.queue AND :queues::json IS NULL
          ORDER BY queue, is_async, priority DESC, due_time, id LIMIT 1)
         LIMIT 1) AS next
+),
+after (entries) AS MATERIALIZED (
+    SELECT pg_stat_get_xact_tuples_returned('headbox_tasks_ready'::regclass)
+    FROM (SELECT count(*) AS levels FROM level) AS counted WHERE levels >= 0
 )
-SELECT queue, is_async, priority, due_time FROM level ORDER BY priority DESC, queue, is_async
+SELECT level.*, after.entries - before.entries FROM after CROSS JOIN before LEFT JOIN level ON TRUE
+ORDER BY priority DESC, queue, is_async
+
+-- known_levels --
+-- The same for levels that are known, each looked at from where it began when it was last looked at.
+SELECT first.*
+FROM unnest(:queue::text[], :is_async::boolean[], :priority::bigint[], :due_time::bigint[], :id::text[])
+    AS known (queue, is_async, priority, due_time, id) CROSS JOIN LATERAL (
+        SELECT queue, is_async, priority, due_time, id FROM headbox_tasks
+        WHERE {ready} AND queue = known.queue AND is_async = known.is_async AND priority = known.priority
+            AND (due_time, id) >= (known.due_time, known.id)
+        ORDER BY due_time, id LIMIT 1) AS first
+ORDER BY priority DESC, queue, is_async
 
 -- claim --
 -- Marks up to `limit` ready tasks of one level running for a worker, the longest due first; those that another worker is
--- just claiming are passed by. Each row is looked up by its id (hence `held + 0`: no other index will do), and only until
+-- just claiming are passed by. It begins at the level's first row, past those that are gone. Each row is looked up by its id (hence `held + 0`: no other index will do), and only until
 -- there are enough.
 WITH free AS MATERIALIZED (
     SELECT one.id
     FROM (SELECT id FROM headbox_tasks
           WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
+              AND (due_time, id) >= (:first_time, :first_id)
           ORDER BY due_time, id LIMIT :limit + {lookahead}) AS due
         CROSS JOIN LATERAL (
             SELECT id FROM headbox_tasks
@@ -116,6 +138,7 @@ RETURNING {fields}
 SELECT id, weight FROM (
     SELECT id, weight, callable FROM headbox_tasks
     WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
+        AND (due_time, id) >= (:first_time, :first_id)
     ORDER BY due_time, id LIMIT {lookahead}) AS due
 WHERE weight > :max_weight AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:unknown::json))) LIMIT 1
 
