@@ -47,7 +47,10 @@ Report = Callable[[dict[str, Any]], None]
 
 @queue.task(timeout=3600, attempts=3)
 def sync(repository: str, feed: str | None = None, rate: int | None = None) -> dict[str, Any]:
-    """Makes the mirror of `repository` hold what its feed holds. `rate` limits the bytes per second."""
+    """Makes the mirror of `repository` hold what its feed holds. `rate` limits the bytes per second.
+
+    headbox task enqueue sync tools rate=30000 --wait
+    """
     if not NAME.fullmatch(repository):
         raise ValueError(f"{repository!r} cannot name a repository: use letters, digits, '.', '_' and '-'")
     return synchronise(feed or str(FEEDS / repository), MIRRORS / repository, current_task().report, rate)

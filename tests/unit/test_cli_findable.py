@@ -9,9 +9,10 @@ import pytest
 
 from headbox.assemble import leave_password, make_admin, open_queue, recall_password
 from headbox.cli import findable
-from headbox.cli.findable import Findable, hints, typed_name
+from headbox.cli.findable import Findable, example_call, hints, needs_nothing
 from headbox.cli.local_service import find
 from headbox.config import Settings
+from headbox.storage.records import Callable, Worker
 from headbox.task_queue.queue import TaskQueue
 
 
@@ -23,6 +24,11 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskQueue
     queue = open_queue(Settings(database=f"sqlite:///{tmp_path}/headbox.db"))
     yield queue
     queue.store.close()
+
+
+@pytest.fixture
+def clock_now(queue: TaskQueue) -> int:
+    return queue.clock.now()
 
 
 def test_from_stay_to_leave_it_is_found_with_a_token_that_is_good(queue: TaskQueue) -> None:
@@ -67,23 +73,55 @@ def test_a_place_that_cannot_be_written_is_a_warning(
     service.leave()
 
 
-def test_the_hints_are_as_they_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / ".venv" / "bin" / "headbox"
-    program.parent.mkdir(parents=True)
-    program.touch(mode=0o755)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert typed_name(".venv/bin/headbox") == typed_name(str(program)) == ".venv/bin/headbox"
-    monkeypatch.setenv("PATH", str(program.parent))
-    assert typed_name(str(program)) == "headbox"
-    assert typed_name("/usr/lib/headbox/cli/__main__.py") == "headbox"
-    monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.chdir("/")
-    assert typed_name(str(program)) == str(program).lstrip("/")
+def task(name: str, signature: str, docstring: str | None = None) -> Callable:
+    return Callable(name=f"shop:{name}", short_name=name, signature=signature, docstring=docstring)
 
 
-def test_without_tasks_the_hints_name_none(queue: TaskQueue) -> None:
-    assert "one of" not in hints(queue, "headbox")
+def test_without_tasks_the_hints_propose_none(queue: TaskQueue) -> None:
+    assert [line.strip() for line in hints(queue, "headbox").splitlines()[1:]] == [
+        "headbox task watch",
+        "headbox task list",
+    ]
+
+
+def test_a_docstrings_example_is_proposed_first() -> None:
+    sync = task("sync", "(repository)", "Syncs.\n\nheadbox task enqueue sync 'my tools' --wait\n")
+    assert example_call([task("a", "()"), sync]) == "sync 'my tools' --wait"
+
+
+def test_an_example_is_words_whatever_a_shell_would_read_into_it() -> None:
+    sly = task("sly", "(x)", "headbox task enqueue sly $(reboot); reboot \x1b[2J")
+    assert example_call([sly]) == "sly '$(reboot);' reboot '\\x1b[2J'"
+    assert example_call([task("torn", "(x)", "headbox task enqueue torn 'x")]) is None
+
+
+def test_a_task_that_needs_no_arguments_is_proposed_next() -> None:
+    assert example_call([task("pack", "(what)"), task("ship", "(to='home')")]) == "ship --wait"
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["()", "(a=1, *, b: 'int' = 2)", "(*args, **kwargs) -> 'None'", "(a='x, (y', /)"],
+)
+def test_a_signature_that_needs_nothing_is_known(signature: str) -> None:
+    assert needs_nothing(signature)
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["(a)", "(a, b=1)", "(*, a)", "(a, /)", "(…)", "(a=<object object at 0x7f>)", "(): pass\nprint()\nif ("],
+)
+def test_any_other_signature_is_not_proposed(signature: str) -> None:
+    assert not needs_nothing(signature)
+
+
+def test_where_no_call_can_be_proposed_the_signatures_are_shown(queue: TaskQueue, clock_now: int) -> None:
+    worker = Worker(
+        id="w", host="h", boot_id="b", pid=1, process_start=1, app="shop:queue", queues=(), concurrency=1,
+        start_time=clock_now, heartbeat_time=clock_now, lease=1,
+    )  # fmt: skip
+    queue.store.register(worker, [task("pack", "(what, to='home')")], [], clock_now)
+    assert hints(queue, "headbox").splitlines()[-1].strip() == "The tasks are pack(what, to='home')"
 
 
 def test_the_password_is_shown_to_a_person_and_left_in_a_file_otherwise(queue: TaskQueue, tmp_path: Path) -> None:

@@ -112,6 +112,21 @@ def test_of_several_the_configured_database_chooses(
     assert found is not None and found.url == "http://127.0.0.1:8001/"
 
 
+def test_no_password_of_a_database_is_shown(
+    environ: dict[str, str], other_pid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(here("postgresql://ann:hunter2@db/a"), environ)
+    leave(another(here("postgresql://db/b?user=ann&password=hunter2", "http://127.0.0.1:8001/"), other_pid), environ)
+    monkeypatch.setenv("HEADBOX_DATABASE", "postgresql://ann:hunter2@db/c")
+    with pytest.raises(click.ClickException) as refusal:
+        find_local(None)
+    assert "hunter2" not in refusal.value.message
+    for database in ("postgresql://ann:********@db/a", "db/b?user=ann", "postgresql://ann:********@db/c"):
+        assert database in refusal.value.message
+    monkeypatch.setenv("HEADBOX_DATABASE", "postgresql://ann:hunter2@db/a")
+    assert find_local(None) == here("postgresql://ann:hunter2@db/a")
+
+
 def test_two_services_of_one_database_are_as_good_as_one(environ: dict[str, str], other_pid: int) -> None:
     leave(here(), environ)
     leave(another(here(url="http://127.0.0.1:8001/"), other_pid), environ)

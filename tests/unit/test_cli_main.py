@@ -90,7 +90,7 @@ import sys
 from headbox.cli.main import run
 run(["--help"])
 loaded = [name for name in sys.modules if name.startswith("headbox.cli.") or name in ("uvicorn", "asyncio", "sqlite3")]
-assert sorted(loaded) == ["headbox.cli.main", "headbox.cli.terminal"], loaded
+assert sorted(loaded) == ["headbox.cli.main", "headbox.cli.terminal", "headbox.cli.typed"], loaded
 """
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 

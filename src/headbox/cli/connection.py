@@ -12,7 +12,7 @@ from typing import Any
 import rich_click as click
 
 from headbox.cli.client import Client
-from headbox.cli.local_service import LocalService, absolute, find
+from headbox.cli.local_service import LocalService, absolute, find, without_password
 
 
 def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,8 +65,9 @@ def choose(services: list[LocalService]) -> LocalService:
     for service in services:
         if service.database == database:
             return service
-    listing = "; ".join(f"--url {service.url} ({service.database})" for service in services)
-    raise click.ClickException(f"no service on {database} runs here, so say which is meant: {listing}")
+    listing = "; ".join(f"--url {service.url} ({without_password(service.database)})" for service in services)
+    place = without_password(database)
+    raise click.ClickException(f"no service on {place} runs here, so say which is meant: {listing}")
 
 
 def bearer(token: str) -> str:

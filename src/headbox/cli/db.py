@@ -6,11 +6,11 @@ from pathlib import Path
 
 import rich_click as click
 
-from headbox.assemble import open_queue
+from headbox.cli.local_service import without_password
 from headbox.cli.operator import choose, with_store
 from headbox.cli.settings import DATABASE, with_settings
 from headbox.cli.terminal import print_fields, print_json
-from headbox.storage.store import Store
+from headbox.storage.store import Store, open_store
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -24,8 +24,10 @@ def db() -> None:
 @with_settings(DATABASE)
 def upgrade(database: str | None, app: str | None) -> None:
     """Make the database what this version needs: create its tables, or apply the migrations it lacks."""
-    store = open_queue(choose(database, app)).store
-    click.echo(f"{store.url} is up to date")
+    settings = choose(database, app)
+    store = open_store(settings.database, settings.finished_lifetime)
+    store.upgrade(store.clock().now())
+    click.echo(f"{without_password(store.url)} is up to date")
 
 
 @db.command()
@@ -48,7 +50,7 @@ def check(store: Store) -> int:
     for problem in problems:
         click.echo(problem, err=True)
     if not problems:
-        click.echo(f"{store.url} is sound")
+        click.echo(f"{without_password(store.url)} is sound")
     return int(bool(problems))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import rich_click as click
 
 from headbox.cli.terminal import printable
+from headbox.cli.typed import as_typed
 from headbox.domain.errors import HeadboxError, InvalidSchedule
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -96,5 +97,5 @@ def run(arguments: list[str]) -> int:
 
 def complain(message: str, status: int) -> int:
     """Says on stderr what went wrong, in one line that holds no control characters. Gives `status` back."""
-    click.echo(f"headbox: {printable(message)}", err=True)
+    click.echo(f"headbox: {printable(as_typed(message, sys.argv[0]))}", err=True)
     return status

@@ -45,6 +45,8 @@ def api(parent: int | None, status_fd: int | None, program: str | None, **typed:
     """Start the API alone."""
     from headbox.assemble import run_api
     from headbox.cli.findable import Findable, hints
+    from headbox.cli.local_service import without_password
+    from headbox.cli.typed import as_typed
 
     begin(parent)
     settings = load(typed).settings
@@ -52,7 +54,8 @@ def api(parent: int | None, status_fd: int | None, program: str | None, **typed:
     with ExitStack() as at_the_end:
 
         def announce(queue: TaskQueue, url: str, about_admin: str) -> None:
-            click.echo(banner(url, queue.store.url, about_admin))
+            said = banner(url, without_password(queue.store.url), about_admin)
+            click.echo(as_typed(said, program or sys.argv[0]))
             if program is not None:
                 findable = Findable(queue, url)
                 findable.stay()

@@ -43,6 +43,12 @@ def test_a_sync_copies_what_is_new_and_removes_what_is_gone(mirrored: Home) -> N
     assert [path.name for path in (mirrored.path / "mirrors" / "tools").glob("*.whl")] == ["beta-1.0-py3-none-any.whl"]
 
 
+def test_what_serve_proposes_is_a_sync_that_works(mirrored: Home, start: Starter) -> None:
+    (proposed,) = [line.split() for line in start.started[0].out.lines if " task enqueue " in line]
+    assert mirrored.ok(*proposed[1:], "--json")
+    assert len(list((mirrored.path / "mirrors" / "tools").glob("*.whl"))) == 2
+
+
 def test_its_progress_stays_with_the_run(mirrored: Home) -> None:
     size = (mirrored.path / "feeds" / "web" / "gamma-1.0-py3-none-any.whl").stat().st_size
     counted = {"files": {"done": 1, "total": 1}, "bytes": {"done": size, "total": size}}
