@@ -6,6 +6,7 @@ import pytest
 
 from headbox.domain.errors import StateConflict, UnknownTask
 from headbox.domain.states import COMPLETE, STATES, Event
+from headbox.storage.records import Filter
 
 if TYPE_CHECKING:
     from tests.conformance.conftest import Scene
@@ -96,3 +97,10 @@ def test_a_task_that_is_not_running_has_no_snapshot_to_delete(scene: Scene, stat
     with pytest.raises(UnknownTask):
         scene.store.delete_snapshot(task.id)
     assert scene.get(task) == task
+
+
+def test_the_housekeeping_is_not_removed_but_can_be_suspended(scene: Scene) -> None:
+    (task,) = scene.store.find(Filter(method_names=("cull_history",)), scene.now, 1).tasks
+    with pytest.raises(StateConflict, match="suspend it instead"):
+        scene.store.remove(task.id, scene.now)
+    assert scene.store.suspend(task.id, scene.now).state == "suspended"

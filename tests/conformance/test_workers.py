@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from headbox.domain.errors import Superseded
+from headbox.domain.task import DAY
 from headbox.storage.records import Callable, Report, Start, Worker
 from headbox.storage.store import open_store
 
@@ -181,3 +182,15 @@ def test_a_worker_of_another_process_is_alive_while_that_process_is(scene: Scene
     other.deregister("elsewhere", scene.now)
     other.close()
     assert [worker.id for worker in scene.store.workers()] == ["a", "b"]
+
+
+def test_a_callable_that_no_worker_knows_is_forgotten_a_day_after_it_was_published(scene: Scene) -> None:
+    old = scene.worker("d", names=("shop:old",))
+    scene.store.register(old, [Callable(name="shop:old", short_name="old")], [], scene.now)
+    scene.store.deregister("d", scene.now)
+    scene.pass_time(DAY)
+    scene.store.register(scene.worker("e"), [], [], scene.now)
+    assert "shop:old" in [published.name for published in scene.store.callables()]
+    scene.pass_time(1)
+    scene.store.register(scene.worker("f"), [], [], scene.now)
+    assert "shop:old" not in [published.name for published in scene.store.callables()]

@@ -14,7 +14,7 @@ from headbox.domain.errors import InvalidSchedule, NonUniqueTask, StateConflict,
 from headbox.domain.outcomes import Decision, Outcome, decide
 from headbox.domain.schedulers import Scheduler, parse_schedule
 from headbox.domain.states import COMPLETE, ERROR, RESET, RUNNING, SUSPENDED, WAITING, Event, allowed, allows
-from headbox.domain.task import Instant, Task, unique_key
+from headbox.domain.task import SYSTEM_QUEUE, Instant, Task, unique_key
 from headbox.storage.database import Database, Transaction
 from headbox.storage.queries import ENQUEUED
 from headbox.storage.records import Skipped
@@ -101,6 +101,8 @@ def remove(tx: Transaction, id: str, now: Instant) -> Task:
     task = get(tx, id)
     if task.state in COMPLETE:
         raise StateConflict(f"the task is {task.state} already; only one that is not complete can be removed")
+    if task.queue == SYSTEM_QUEUE:
+        raise StateConflict("the housekeeping is not removed, or the history would grow for ever; suspend it instead")
     if task.state == RUNNING:
         tx.change("ask_to_remove", id=id)
     else:

@@ -12,12 +12,13 @@ from msgspec.structs import asdict
 from headbox.domain.outcomes import Outcome
 from headbox.domain.schedulers import format_instant
 from headbox.domain.states import RUNNING
-from headbox.domain.task import Instant, Task
+from headbox.domain.task import DAY, Instant, Span, Task
 from headbox.storage.database import Database, Transaction
 from headbox.storage.holds import unhold
 from headbox.storage.lifecycle import enqueue, get, remove, settle
 from headbox.storage.records import Callable, Worker
 
+FORGETTING: Span = DAY  # after which a callable that no worker knows is forgotten
 _LISTS = ("queues", "names", "declares")
 
 
@@ -34,10 +35,19 @@ def register(
     tx.change("add_worker", **row | {name: dumps(row[name]) for name in _LISTS})
     for published in callables:
         tx.change("publish", name=published.name, publication=msgspec.json.encode(published).decode(), now=now)
+    _forget_old_callables(tx, now)
     for name in worker.names:
         unhold(tx, f"callable:{name}")
     for task in schedules:
         schedule(database, tx, task)
+
+
+def _forget_old_callables(tx: Transaction, now: Instant) -> None:
+    """What no worker knows any more and none has published for a while was renamed or is gone."""
+    known = {name for (names,) in tx.all("worker_names") for name in loads(names)}
+    for name, publish_time in tx.all("published"):
+        if name not in known and publish_time < now - FORGETTING:
+            tx.change("unpublish", name=name)
 
 
 def workers(tx: Transaction) -> list[Worker]:

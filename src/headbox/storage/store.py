@@ -212,7 +212,7 @@ def open_store(url: str, finished_lifetime: Span = HOUR) -> Store:
     `finished_lifetime` is how long an ended task counts as current. Raises ConfigError for a URL of another kind, and
     where PostgreSQL's driver is not installed."""
     scheme, _, path = url.partition("://")
-    if scheme == "sqlite" and path.startswith("/") and len(path) > 1 and "?" not in path:
+    if scheme == "sqlite" and path.startswith("/") and len(path) > 1 and "?" not in path and path != "/:memory:":
         from headbox.storage.sqlite_store import SQLiteStore
 
         return SQLiteStore(Path(unquote(path[1:])), finished_lifetime)

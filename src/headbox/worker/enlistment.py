@@ -62,7 +62,11 @@ class Enlistment:
             declares=tuple(ready.schedule_names) if ready else (),
         )
         store.register(worker, callables, ready.declarations if ready else [], now)
-        self.watch = store.watch(self.id, settings.queues)
+        try:
+            self.watch = store.watch(self.id, settings.queues)
+        except BaseException:  # or it would be alive for ever, and never work
+            store.deregister(self.id, now)
+            raise
         own_store = open_store(store.url, settings.finished_lifetime)
         self._heartbeat = Heartbeat(own_store, self.id, settings.lease, clock, extended)
         self._heartbeat.start(asked_at)

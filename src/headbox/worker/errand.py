@@ -6,9 +6,9 @@ from __future__ import annotations
 import msgspec
 
 from headbox.domain.task import Instant
-from headbox.storage.records import ClaimRequest, Exchange, Report
+from headbox.storage.records import ClaimRequest, Exchange, Report, Worker
 from headbox.storage.store import Store
-from headbox.worker.upkeep import Findings, Upkeep
+from headbox.worker.upkeep import Upkeep
 
 Runs = frozenset[tuple[str, int]]
 
@@ -32,12 +32,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     first_time: Instant | None  # where nothing was: when the next task is due
     canceled: Runs
     unheld: Runs  # claimed for this worker, which has never heard of it
-    findings: Findings | None
+    workers: list[Worker] | None  # after a full round of duties: those that live
 
 
 def run(errand: Errand, store: Store, upkeep: Upkeep, now: Instant) -> Answer:
     """Does the errand. Raises what the store raises; then nothing of the report was written."""
-    findings = upkeep.tick(now) if errand.upkeep_is_due else None
+    workers = upkeep.tick(now) if errand.upkeep_is_due else None
     canceled = frozenset(store.canceling(errand.worker)) if errand.look_for_cancels else frozenset()
     unheld: Runs = frozenset()
     if errand.review is not None:
@@ -49,4 +49,4 @@ def run(errand: Errand, store: Store, upkeep: Upkeep, now: Instant) -> Answer:
     # The look before the write lock is taken: most wake-ups of an idle worker are for nothing.
     if errand.pressing or (first_time is not None and first_time <= now):
         exchange = store.exchange(errand.worker, errand.report, request, now)
-    return Answer(exchange=exchange, first_time=first_time, canceled=canceled, unheld=unheld, findings=findings)
+    return Answer(exchange=exchange, first_time=first_time, canceled=canceled, unheld=unheld, workers=workers)

@@ -82,7 +82,10 @@ class Forkserver:
             self._connection.detach()  # it ends with the process: that is how the supervisor sees the end
 
     def _receive(self) -> None:
-        data, descriptors, _, _ = socket.recv_fds(self._connection, RECEIVE_BYTES, DESCRIPTORS_AT_ONCE)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._connection, RECEIVE_BYTES, DESCRIPTORS_AT_ONCE)
+        except ConnectionResetError:  # the supervisor was killed with messages of ours unread
+            data, descriptors = b"", []
         self._descriptors.extend(descriptors)
         if not data:
             self._serving = False

@@ -282,7 +282,7 @@ class Keeper:
 
     def _judge_lateness(self, task: Task, start: Instant) -> None:
         threshold = task.schedule_threshold
-        late = start - max(task.due_time, task.scheduled_time or 0)
+        late = start - max(task.due_time, task.enqueue_time)  # an *at* of the past was not late then
         if late > (self._settings.schedule_threshold if threshold is None else threshold):
             logger.error("task %s (%s) started %s late", task.id, task.method_name, format_duration(late))
 

@@ -238,10 +238,9 @@ class Supervisor:
         else:
             self._ledger.give_back(errand.report)
             self._due_time = answer.first_time if errand.request is not None else self._due_time
-        if answer.findings is not None:
-            self._ledger.outcomes += answer.findings.outcomes
-            if answer.findings.workers is not None:
-                self._neighbours.watch(answer.findings.workers, self._enlistment.id)
+        self._ledger.outcomes += self._enlistment.upkeep.take_ended()
+        if answer.workers is not None:
+            self._neighbours.watch(answer.workers, self._enlistment.id)
         for id, number in answer.unheld:
             logger.warning("task %s, run %d: claimed and never started; releasing it", id, number)
             self._ledger.release(id, number)
@@ -251,6 +250,7 @@ class Supervisor:
     def _heed_failure(self, errand: Errand, error: BaseException) -> None:
         if not self._is_dropped:
             self._ledger.give_back(errand.report)
+            self._ledger.outcomes += self._enlistment.upkeep.take_ended()
         self._look_for_cancels = True
         if isinstance(error, Superseded):
             self._superseded = True

@@ -6,8 +6,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-import msgspec
-
 from headbox.config import Settings
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import HOUSEKEEPING, SECOND, SYSTEM_QUEUE, Instant, Task
@@ -21,13 +19,6 @@ BATCH = 1000  # rows that one culling transaction deletes
 logger = logging.getLogger(__name__)
 
 
-class Findings(msgspec.Struct, frozen=True):
-    """What a round came upon: the ends of housekeeping tasks, and (of a full round) all workers that have a row."""
-
-    outcomes: list[Outcome]
-    workers: list[Worker] | None
-
-
 class Upkeep:
     """The duties of one worker."""
 
@@ -36,6 +27,7 @@ class Upkeep:
         self._settings = settings
         self._worker = worker
         self._culling: list[tuple[Task, Instant, Iterator[int]]] = []
+        self._ended: list[Outcome] = []
         self._next_time = 0
 
     def is_due(self, now: Instant) -> bool:
@@ -51,8 +43,8 @@ class Upkeep:
         """Makes the next round due: a worker of this machine has died."""
         self._next_time = 0
 
-    def tick(self, now: Instant) -> Findings:
-        """Does what is due."""
+    def tick(self, now: Instant) -> list[Worker] | None:
+        """Does what is due. After a full round, the workers that live."""
         workers = None
         if not now < self._next_time <= now + TICK:  # also after the clock was set back
             self._next_time = now + TICK
@@ -61,7 +53,8 @@ class Upkeep:
                 self._end_undeclared(now)
             self._claim(now)
             self._store.checkpoint()
-        return Findings(self._cull(now), workers)
+        self._cull(now)
+        return workers
 
     def rescue(self, now: Instant) -> list[Worker]:
         """Resets what dead workers left; those of this machine at once, whatever is left of their leases. Returns the
@@ -93,17 +86,25 @@ class Upkeep:
             "cull_history": self._cull_history,
             "cull_audited_events": self._cull_audited_events,
         }
-        self._culling.append((task, now, duties[task.method_name](now)))
+        duty = duties.get(task.method_name)
+        if duty is None:
+            reason = f"{task.method_name} is no housekeeping; the queue {SYSTEM_QUEUE} is for that alone"
+            self._ended.append(Outcome(task.id, task.run, "fail", now, now, exception=reason))
+        else:
+            self._culling.append((task, now, duty(now)))
 
-    def _cull(self, now: Instant) -> list[Outcome]:
+    def _cull(self, now: Instant) -> None:
         """One batch of the task in front, so that what else is to be said to the store never waits for long."""
-        if not self._culling:
-            return []
-        task, started, batches = self._culling[0]
-        if next(batches, None) is not None:
-            return []
-        self._culling.pop(0)
-        return [Outcome(task.id, task.run, "succeed", now, started)]
+        if self._culling:
+            task, started, batches = self._culling[0]
+            if next(batches, None) is None:
+                self._culling.pop(0)
+                self._ended.append(Outcome(task.id, task.run, "succeed", now, started))
+
+    def take_ended(self) -> list[Outcome]:
+        """The ends of housekeeping tasks since it was last asked."""
+        ended, self._ended = self._ended, []
+        return ended
 
     def _cull_history(self, now: Instant) -> Iterator[int]:
         before = now - self._settings.history_lifetime
@@ -115,7 +116,8 @@ class Upkeep:
 
     def in_hand(self) -> frozenset[tuple[str, int]]:
         """(id, run) of the housekeeping tasks that it works on."""
-        return frozenset((task.id, task.run) for task, _, _ in self._culling)
+        ended = {(outcome.id, outcome.run) for outcome in self._ended}
+        return frozenset((task.id, task.run) for task, _, _ in self._culling) | ended
 
 
 def _until_none(cull: Callable[[], int]) -> Iterator[int]:

@@ -187,6 +187,14 @@ FROM headbox_workers ORDER BY id
 INSERT INTO headbox_callables (name, publication, publish_time) VALUES (:name, :publication, :now)
 ON CONFLICT (name) DO UPDATE SET publication = excluded.publication, publish_time = excluded.publish_time
 
+-- published --
+-- The names that are published, and when they were last.
+SELECT name, publish_time FROM headbox_callables
+
+-- unpublish --
+-- Forgets a callable.
+DELETE FROM headbox_callables WHERE name = :name
+
 -- callables --
 -- What workers have published.
 SELECT publication FROM headbox_callables ORDER BY name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from headbox.domain.errors import InvalidSchedule
@@ -101,14 +101,19 @@ async def enqueue(request: Request) -> Reply:
 
 def enqueue_by_name(task_queue: TaskQueue, body: NewTask, **options: Any) -> Task:
     """Enqueues what the body asks for. 400 where no worker has published it."""
-    callable = find_callable(task_queue.store.callables(), body.method_name)
+    callable = find_callable(task_queue.store, body.method_name)
     return task_queue.enqueue_published(callable, body.args, body.kwargs, **options)
 
 
-def find_callable(published: Sequence[records.Callable], name: str) -> records.Callable:
-    """What workers have published under a name: the full name, an alias, or a short name where it is unambiguous."""
+def find_callable(store: Store, name: str) -> records.Callable:
+    """What workers have published under a name: the full name, an alias, or a short name where it is unambiguous: among
+    what present workers know, if they know any."""
+    published = store.callables()
     exact = [callable for callable in published if name == callable.name or name in callable.aliases]
     found = exact or [callable for callable in published if name == callable.short_name]
+    if len(found) > 1:
+        known = {known for worker in store.workers() for known in worker.names}
+        found = [callable for callable in found if callable.name in known] or found
     if len(found) == 1:
         return found[0]
     if found:
