@@ -40,6 +40,7 @@ class Work:
                 cwd=folder,
                 env=os.environ | {MARK: self.mark, "HEADBOX_DATABASE": floor.url} | environment,
                 stdin=subprocess.DEVNULL,
+                process_group=0,
                 stdout=log,
                 stderr=log,
             )
@@ -171,7 +172,7 @@ class Floor:
         while not (value := condition()):
             is_dead = self.works and all(work.process.poll() is not None for work in self.works)
             if is_dead or time.monotonic() > deadline:
-                pytest.fail("in vain\n" + "\n".join(work.log for work in self.works))
+                pytest.fail("in vain\n" + "\n".join(work.log[-3000:] for work in self.works))
             self._watch.wait(0.05)
         return value
 
@@ -273,4 +274,4 @@ def shared(shared_floor: Floor, shopfloor: ModuleType) -> Iterator[Floor]:
     shared_floor.journal_path = shared_floor.folder / f"journal-{uuid4().hex}"
     with shopfloor.queue.using(shared_floor.queue.store):
         yield shared_floor
-    shared_floor.until(lambda: shared_floor.queue.count(state="running") == 0)
+    shared_floor.until(lambda: shared_floor.queue.count(state="running") == 0, patience=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import itertools
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from headbox import Discard, Interrupted, Retry, TaskQueue, current_task
+from headbox.worker.protocol import frame
 
 queue = TaskQueue()
 hooks_called: list[str] = []
@@ -280,6 +282,78 @@ def clean_up_when_interrupted(path: str) -> str:
     except Interrupted:
         journal(path, "cleaned up")
     return "cleaned up"
+
+
+# tasks that treat their process badly
+
+
+@queue.task
+def shield(how: str) -> None:
+    """Keeps interrupts away, and sleeps."""
+    if how == "ignore":
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    elif how == "block":
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    elif how == "replace":
+        signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    elif how == "leave_group":
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        os.setpgid(0, os.getpgid(os.getppid()))
+    elif how == "raise_in_handler":
+        signal.signal(signal.SIGUSR1, lambda number, frame: 1 / 0)
+    swallow_everything.function()
+
+
+@queue.task
+def cut_off(how: str) -> None:
+    """Loses what ties the child to its supervisor."""
+    if how == "close_descriptors":
+        os.closerange(3, 256)
+    elif how in ("write_garbage", "write_frame"):
+        for descriptor in filter(_is_channel, range(3, 256)):
+            with contextlib.suppress(OSError):  # it is for reading
+                os.write(descriptor, b"\xff" * 64 if how == "write_garbage" else frame("no message"))
+    elif how == "exit_in_a_thread":
+        threading.Thread(target=os._exit, args=[5]).start()
+    time.sleep(1000 if how == "exit_in_a_thread" else 0)
+
+
+def _is_channel(descriptor: int) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}").startswith(("socket:", "pipe:"))
+    except OSError:
+        return False
+
+
+@queue.task
+def misbehave(how: str) -> None:
+    match how:
+        case "exit":
+            sys.exit(3)
+        case "recurse":
+            misbehave.function(how)
+        case "generator_exit":
+            raise GeneratorExit
+        case "interrupt_itself":
+            raise Interrupted
+
+
+@queue.task
+def leave_daemon() -> None:
+    """Forks what calls setsid and keeps all that is open."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        time.sleep(1000)
+        os._exit(0)
+    current_task().report(pid)
+    swallow_everything.function()
+
+
+@queue.task
+def shout(times: int) -> None:
+    sys.stdout.write("shout\n" * times)
 
 
 # tasks that kill

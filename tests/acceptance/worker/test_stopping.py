@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any
 
@@ -24,6 +25,17 @@ def test_a_stopping_worker_lets_runs_end_and_leaves_the_rest_waiting(floor: Any,
     assert [task.snapshot_id for task in waiting] == [None] * 3
     assert floor.queue.store.workers() == []
     assert len(floor.journal) == 6
+
+
+def test_ctrl_c_in_a_terminal_reaches_every_process_and_only_drains(floor: Any, shopfloor: Any) -> None:
+    work = floor.start("--concurrency", "2")
+    tasks = [shopfloor.last.enqueue(0.3, str(floor.journal_path)), shopfloor.sleep_async.enqueue(0.3)]
+    for task in tasks:
+        floor.running(task)
+    for pid in work.pids():
+        os.kill(pid, signal.SIGINT)
+    assert work.wait() == 0
+    assert [(task.refresh().state, task.run) for task in tasks] == [("finished", 1)] * 2
 
 
 def test_an_idle_worker_stops_at_once_and_leaves_no_file(floor: Any) -> None:

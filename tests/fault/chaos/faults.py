@@ -1,0 +1,105 @@
+"""What befalls the service: faults that any database has to bear. Each returns when it is over, and what it held for as
+long as it lasted is let go; what the run has to recover from then is measured by the engine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from typing import NamedTuple
+
+from tests.fault.chaos.house import House, Process, kill, until
+from tests.fault.chaos.journal import Journal
+from tests.fault.chaos.sites import Site, rows
+
+
+class Scene(NamedTuple):
+    """What faults may take hold of."""
+
+    site: Site
+    house: House
+    journal: Journal
+    random: Random
+
+    def worker(self) -> Process:
+        """One of the workers, drawn."""
+        return self.random.choice(self.house.workers)
+
+    def hold(self, shortest: float, longest: float) -> None:
+        """Lets a fault last: its length is drawn."""
+        time.sleep(self.random.uniform(shortest, longest))
+
+    def let_end(self, runs: int) -> None:
+        """Waits until so many more runs have ended."""
+        goal = self.journal.ended() + runs
+        until(lambda: self.journal.ended() >= goal, f"{runs} more runs to end")
+
+
+Fault = Callable[[Scene], None]
+
+
+def kill_child(scene: Scene) -> None:
+    children = scene.worker().children()
+    if children:
+        kill(scene.random.choice(children))
+
+
+def kill_forkserver(scene: Scene) -> None:
+    forkserver = scene.worker().forkserver()
+    if forkserver is not None:
+        kill(forkserver)
+
+
+def kill_supervisor(scene: Scene) -> None:
+    scene.worker().kill()
+
+
+def kill_every_supervisor(scene: Scene) -> None:
+    for worker in scene.house.workers:
+        worker.kill()
+
+
+def kill_api(scene: Scene) -> None:
+    scene.house.api.kill()
+    until(scene.house.api.is_ready, "the API to be ready again")
+
+
+def drain_supervisor(scene: Scene) -> None:
+    """A rolling restart of one."""
+    worker = scene.worker()
+    worker.process.terminate()
+    worker.process.wait(60)
+    worker.start()
+
+
+def stop_supervisor(scene: Scene) -> None:
+    """SIGSTOP, beyond the lease where there is one: until others have taken over; then SIGCONT."""
+    worker = scene.worker()
+    (before,) = _ids(scene, worker) or [None]
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        if before is not None and scene.site.kind == "postgres":
+            until(lambda: before not in _ids(scene, worker), "a stopped worker's row to be taken away")
+        else:
+            scene.hold(1.0, 4.0)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGCONT)
+
+
+def _ids(scene: Scene, worker: Process) -> list[str]:
+    return [str(id) for id, pid in rows(scene.site, "SELECT id, pid FROM headbox_workers") if pid == worker.pid]
+
+
+ANYWHERE: dict[str, Fault] = {
+    "kill -9 of a child": kill_child,
+    "kill -9 of a forkserver": kill_forkserver,
+    "kill -9 of a supervisor": kill_supervisor,
+    "kill -9 of every supervisor": kill_every_supervisor,
+    "kill -9 of the API": kill_api,
+    "SIGTERM of a supervisor": drain_supervisor,
+    "SIGSTOP of a supervisor": stop_supervisor,
+}

@@ -1,0 +1,169 @@
+"""The processes under chaos: workers and an API, started as a user would, each started again when it was killed."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+MARK = "CHAOS_MARK"
+PATIENCE = 90.0  # seconds; nothing here takes that long
+TREE = Path(__file__).parents[3]
+
+
+class Stuck(Exception):
+    """What should have happened did not, in all of `PATIENCE`."""
+
+
+def until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> float:
+    """Waits for the condition; how long that took."""
+    begun = time.monotonic()
+    while not condition():
+        if time.monotonic() > begun + patience:
+            raise Stuck(f"in vain for {patience:.0f} s: {what}")
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+class Process:
+    """A `headbox …`, with all that it has started. Its log goes on over its lives."""
+
+    def __init__(self, name: str, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        self.mark = uuid4().hex
+        self.log_path = folder / f"{name}.log"
+        self._command = command
+        self._environment = os.environ | environment | {MARK: self.mark, "XDG_RUNTIME_DIR": str(folder)}
+        self.process: subprocess.Popen[bytes]
+        self.start()
+
+    def start(self) -> None:
+        """Starts it (again)."""
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "headbox", *self._command],
+                cwd=TREE,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the process itself."""
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """All that it has said so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def pids(self) -> list[int]:
+        """Every living process of it."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    environment = (entry / "environ").read_bytes()
+                    state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                except OSError:  # it ended just now
+                    continue
+                if f"{MARK}={self.mark}".encode() in environment and state != "Z":
+                    found.append(int(entry.name))
+        return sorted(found)
+
+    def forkserver(self) -> int | None:
+        """The process that forks the children, if there is one at the moment: the first one that was started."""
+        others = [pid for pid in self.pids() if pid != self.pid]
+        return next((pid for pid in others if parent(pid) == self.pid), None)
+
+    def children(self) -> list[int]:
+        """The processes that run tasks."""
+        forkserver = self.forkserver()
+        return [pid for pid in self.pids() if pid not in (self.pid, forkserver)]
+
+    def kill(self) -> None:
+        """SIGKILL, and another life."""
+        self.process.kill()
+        self.process.wait()
+        self.start()
+
+    def close(self) -> None:
+        """Ends it, whatever it does."""
+        for pid in self.pids():
+            kill(pid)
+        self.process.wait()
+
+
+class API(Process):
+    """`headbox api`, on a port that it keeps over its lives."""
+
+    def __init__(self, port: int, folder: Path, environment: dict[str, str]) -> None:
+        self.port = port
+        super().__init__("api", ["api", "--port", str(port)], folder, environment)
+
+    def is_ready(self) -> bool:
+        """Whether it says so."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def parent(pid: int) -> int:
+    """The parent of a process, 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def kill(pid: int) -> bool:
+    """SIGKILL. Whether the process was still there."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class House:
+    """Several workers and an API on one database."""
+
+    def __init__(self, folder: Path, api: API, workers: list[Process]) -> None:
+        self.folder = folder
+        self.api = api
+        self.workers = workers
+
+    @property
+    def processes(self) -> list[Process]:
+        """All of them."""
+        return [self.api, *self.workers]
+
+    def dead(self) -> list[str]:
+        """Those that have ended though nobody has killed them, with the end of what they said."""
+        return [f"{each.name} ended by itself: {each.log[-1500:]}" for each in self.processes if each.process.poll()]
+
+    def close(self) -> None:
+        """Ends all of them."""
+        for process in self.processes:
+            process.close()

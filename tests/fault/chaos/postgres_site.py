@@ -1,0 +1,82 @@
+"""PostgreSQL under chaos: a server of the run's own, and a network between it and each worker."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from headbox import HeadboxError
+from headbox.storage.postgres_errors import ConnectionLost
+from tests.postgres_server import Server
+from tests.tcp_proxy import Pair, Proxy
+
+KEY = "a key for the runs of chaos alone"
+
+
+class Network(Proxy):
+    """A proxy that can be slow as well. `delay` is in seconds, for each message."""
+
+    delay = 0.0
+
+    def _relay(self, pair: Pair, source: socket.socket, sink: socket.socket) -> None:
+        super()._relay(pair, source, sink)
+
+
+class PostgresSite:
+    """A server, reached by clients and by each worker over a network of its own."""
+
+    kind = "postgres"
+    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    begin = "BEGIN"
+    add_order = "INSERT INTO orders VALUES (%s)"
+    secret_keys: tuple[str, ...] = (KEY,)
+
+    def __init__(self, workers: int) -> None:
+        self.server = Server()
+        parts = urlsplit(self.server.url)
+        self._parts = parts
+        self.clients = Network(parts.hostname or "", parts.port or 0)
+        self.workers = [Network(parts.hostname or "", parts.port or 0) for _ in range(workers)]
+
+    def _through(self, network: Proxy) -> str:
+        where = f"{self._parts.netloc.rpartition('@')[0]}@127.0.0.1:{network.port}"
+        return urlunsplit(self._parts._replace(netloc=where))
+
+    def client_url(self) -> str:
+        return self._through(self.clients)
+
+    def worker_url(self, number: int) -> str:
+        return self._through(self.workers[number])
+
+    def connect_client(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.client_url(), autocommit=True, connect_timeout=5)
+
+    @contextmanager
+    def connect(self) -> Iterator[psycopg.Connection[Any]]:
+        """Straight to the server, waiting for it while it is away."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                connection = psycopg.connect(self.server.url, autocommit=True)
+                break
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        with connection:
+            yield connection
+
+    def says_nothing_was_written(self, error: HeadboxError) -> bool:
+        return isinstance(error, ConnectionLost)
+
+    def close(self) -> None:
+        for network in (self.clients, *self.workers):
+            network.close()
+        with suppress(ProcessLookupError):
+            self.server.remove()
