@@ -9,6 +9,8 @@ import select
 import signal
 from collections.abc import Sequence
 
+import msgspec
+
 from headbox.task_queue.running import Work
 from headbox.worker.protocol import (
     RECEIVE_BYTES,
@@ -42,6 +44,7 @@ class ChildLink:
         self.pid: int | None = None
         self.ready = False
         self.closed = False
+        self.is_garbled = False  # what came was no message: nothing that it says can be trusted
         self.last_seq = 0  # of the last run that was handed over
         self._inlet = inlet
         self._outlet = outlet
@@ -108,7 +111,11 @@ class ChildLink:
         if not data:
             self.closed = True
             return []
-        messages = self._frames.feed(data)
+        try:
+            messages = self._frames.feed(data)
+        except msgspec.DecodeError:
+            self.closed = self.is_garbled = True
+            return []
         if not self.ready:
             self._note_readiness(messages)
         return messages

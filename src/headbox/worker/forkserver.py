@@ -22,7 +22,7 @@ from headbox.worker.application import load
 from headbox.worker.child import Birth, live
 from headbox.worker.log import log_to_stderr
 from headbox.worker.openings import openings
-from headbox.worker.process import die_with_parent, kill_group
+from headbox.worker.process import die_with_parent, kill_child, kill_group
 from headbox.worker.protocol import (
     RECEIVE_BYTES,
     Exited,
@@ -207,7 +207,7 @@ class Forkserver:
 
     def _kill_children(self) -> None:
         for pid in self._children:
-            kill_group(pid)
+            kill_child(pid)
         for child in self._children.values():
             child.wait()
 

@@ -123,6 +123,10 @@ class Keeper:
                 self._heed(child, message)
         if child.link.closed:
             self._selector.unregister(child.link)
+        if child.link.is_garbled:
+            logger.error("child %d says what is no message; it is killed, and its run is lost", child.link.number)
+            child.retiring = True
+            self._nursery.kill(child.link.number)
         return True
 
     def _offset(self) -> Span:

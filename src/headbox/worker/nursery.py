@@ -12,7 +12,7 @@ import sys
 import msgspec
 
 from headbox.worker.child_link import ChildLink
-from headbox.worker.process import kill_group
+from headbox.worker.process import kill_child, kill_group
 from headbox.worker.protocol import (
     RECEIVE_BYTES,
     Exited,
@@ -90,7 +90,7 @@ class Nursery:
         if link.pid is None:
             self._doomed.add(number)
         else:
-            kill_group(link.pid)
+            kill_child(link.pid)
 
     def receive(self) -> list[FromForkserver | Gone]:
         """What the forkserver has said, in one reading. Gone comes last: by then every child has been killed."""

@@ -29,6 +29,13 @@ def kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
+def kill_child(pid: int) -> None:
+    """SIGKILL to a child that has not been reaped, and to its process group: it may have moved to another."""
+    kill_group(pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def boot_id() -> str:
     """What names this boot of the machine and this world of process numbers (a container has its own)."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -21,6 +21,7 @@ Message = TypeVar("Message")
 
 RECEIVE_BYTES = 65536
 LENGTH = struct.Struct("!I")
+MAX_FRAME = 64 << 20  # bytes; payloads are bounded well below
 
 
 class Reason(IntEnum):
@@ -188,7 +189,8 @@ class Frames(Generic[Message]):
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes, in order; what is left over waits for the next call."""
+        """The messages that `data` completes, in order; what is left over waits for the next call. DecodeError for what
+        is no message: a task may have written to a descriptor that it had closed, and that is ours now."""
         if self._rest:
             self._rest += data
             data = bytes(self._rest) if self._is_complete() else b""
@@ -197,6 +199,8 @@ class Frames(Generic[Message]):
         while size - at >= 4:
             end = at + 4 + LENGTH.unpack_from(data, at)[0]
             if end > size:
+                if end - at > MAX_FRAME:
+                    raise msgspec.DecodeError("no message is that long")
                 break
             messages.append(self._decode(data[at + 4 : end]))
             at = end

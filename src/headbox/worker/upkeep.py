@@ -32,7 +32,10 @@ class Upkeep:
 
     def is_due(self, now: Instant) -> bool:
         """Whether there is something to do."""
-        return bool(self._culling) or now >= self._next_time
+        return bool(self._culling) or self._is_round_due(now)
+
+    def _is_round_due(self, now: Instant) -> bool:
+        return not now < self._next_time <= now + TICK  # also after the clock was set back
 
     @property
     def next_time(self) -> Instant:
@@ -46,7 +49,7 @@ class Upkeep:
     def tick(self, now: Instant) -> list[Worker] | None:
         """Does what is due. After a full round, the workers that live."""
         workers = None
-        if not now < self._next_time <= now + TICK:  # also after the clock was set back
+        if self._is_round_due(now):
             self._next_time = now + TICK
             workers = self.rescue(now)
             if self._settings.app is not None:
