@@ -14,7 +14,6 @@ from headbox import Interrupted, TaskFailed, TaskQueue, current_task
 from headbox.config import Settings
 from headbox.testing import FakeClock, drain, inline
 
-
 app = TaskQueue(settings=Settings(database="sqlite:////nowhere/headbox.db"))
 ran: list[Any] = []
 
