@@ -69,7 +69,8 @@ class Protocol(HttpToolsProtocol):
 
 def with_known_method(data: bytes) -> bytes:
     """The begin of a request. In place of a method that the parser may not know, which it would take for no HTTP at
-    all, stands one that no path takes: so the path answers, 405 with what it does take."""
+    all, stands one that no path takes: so the path answers, 405 with what it does take. (In a request that came in one
+    piece with the end of another it is not looked for, since only the parser knows where that ends: a 400.)"""
     method = METHOD.match(data)
     return data if method is None or method[0] in KNOWN else NEVER_TAKEN + data[method.end() :]
 
