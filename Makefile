@@ -23,7 +23,7 @@ serve: $(RUN) $(WHEELS) ## Start Headbox with the example application, installin
 	@exec $(BIN)/headbox serve --app examples.repository_sync:queue
 
 test: install ## Run every test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: install ## Check lint, format, types and import rules
 	@$(BIN)/ruff check .

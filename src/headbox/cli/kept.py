@@ -31,9 +31,11 @@ class Kept:
             self.end()
         listening = asyncio.create_task(self._listen(reports))
         try:
-            return await self._process.wait()
+            status = await self._process.wait()
+            await asyncio.wait([listening], timeout=1)  # what it reported last may have come behind its end
         finally:
             listening.cancel()
+        return status
 
     def end(self) -> None:
         """Asks it to finish what it does."""
