@@ -8,6 +8,7 @@ import http.client
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -39,7 +40,7 @@ def draw(random: Random) -> Drawn:
 class Client(threading.Thread):
     """Asks whenever the pace allows it, until it is told to stop."""
 
-    def __init__(self, name: str, seed: int, ledger: Ledger, may_ask: Callable[[], bool]) -> None:
+    def __init__(self, name: str, seed: int, ledger: Ledger, may_ask: Callable[[int], bool]) -> None:
         super().__init__(name=name, daemon=True)
         self.random = Random(f"{seed}/{name}")
         self.ledger = ledger
@@ -51,12 +52,17 @@ class Client(threading.Thread):
     def run(self) -> None:
         try:
             while not self.stopped.is_set():
-                if not self._may_ask():
+                if not self._may_ask(self._asked):
                     self.stopped.wait(0.01)
                 elif not self.ask():
                     self.stopped.wait(0.05)  # nobody hammers on a closed door
         except BaseException as error:
             self.failure = error
+        finally:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Closes what it has open."""
 
     def token(self) -> str:
         """One that nobody else has."""
@@ -71,7 +77,7 @@ class Client(threading.Thread):
 class PythonClient(Client):
     """Calls `enqueue_many`."""
 
-    def __init__(self, name: str, seed: int, ledger: Ledger, may_ask: Callable[[], bool], site: Site) -> None:
+    def __init__(self, name: str, seed: int, ledger: Ledger, may_ask: Callable[[int], bool], site: Site) -> None:
         super().__init__(name, seed, ledger, may_ask)
         self._site = site
 
@@ -104,7 +110,7 @@ class PythonClient(Client):
 class TransactionalClient(Client):
     """Enqueues in a transaction that writes an order as well, and commits it or does not."""
 
-    def __init__(self, name: str, seed: int, ledger: Ledger, may_ask: Callable[[], bool], site: Site) -> None:
+    def __init__(self, name: str, seed: int, ledger: Ledger, may_ask: Callable[[int], bool], site: Site) -> None:
         super().__init__(name, seed, ledger, may_ask)
         self._site = site
         self._connection: Any = None
@@ -124,7 +130,7 @@ class TransactionalClient(Client):
         except (HeadboxError, *self._site.errors):
             if not commits:
                 done = REFUSED
-            self._hang_up()
+            self.hang_up()
         finally:
             self.ledger.note(tokens, done)
         return done != UNKNOWN
@@ -135,12 +141,10 @@ class TransactionalClient(Client):
             self._connection.execute(self._site.add_order, [token])
             workload.queue.enqueue(workload.nothing, [token], connection=self._connection)
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
         if self._connection is not None:
-            try:
+            with suppress(*self._site.errors):
                 self._connection.close()
-            except self._site.errors:
-                self._connection = None
             self._connection = None
 
 
@@ -148,7 +152,7 @@ class HTTPClient(Client):
     """Posts to the API."""
 
     def __init__(
-        self, name: str, seed: int, ledger: Ledger, may_ask: Callable[[], bool], port: int, password: str
+        self, name: str, seed: int, ledger: Ledger, may_ask: Callable[[int], bool], port: int, password: str
     ) -> None:
         super().__init__(name, seed, ledger, may_ask)
         self._port = port

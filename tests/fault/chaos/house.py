@@ -40,7 +40,8 @@ class Process:
         self.mark = uuid4().hex
         self.log_path = folder / f"{name}.log"
         self._command = command
-        self._environment = os.environ | environment | {MARK: self.mark, "XDG_RUNTIME_DIR": str(folder)}
+        shell = {name: value for name, value in os.environ.items() if not name.startswith("HEADBOX_")}
+        self._environment = shell | environment | {MARK: self.mark, "XDG_RUNTIME_DIR": str(folder)}
         self.process: subprocess.Popen[bytes]
         self.start()
 
@@ -162,6 +163,13 @@ class House:
     def dead(self) -> list[str]:
         """Those that have ended though nobody has killed them, with the end of what they said."""
         return [f"{each.name} ended by itself: {each.log[-1500:]}" for each in self.processes if each.process.poll()]
+
+    def note_stacks(self) -> None:
+        """Appends to each log what every thread of the process is at."""
+        for each in self.processes:
+            with each.log_path.open("ab") as log:
+                command = [str(Path(sys.executable).with_name("py-spy")), "dump", "--pid", str(each.pid)]
+                subprocess.run(command, stdout=log, stderr=log)
 
     def close(self) -> None:
         """Ends all of them."""

@@ -20,12 +20,31 @@ KEY = "a key for the runs of chaos alone"
 
 
 class Network(Proxy):
-    """A proxy that can be slow as well. `delay` is in seconds, for each message."""
+    """A proxy that can be slow as well: `delay` is in seconds, for each message."""
 
     delay = 0.0
 
     def _relay(self, pair: Pair, source: socket.socket, sink: socket.socket) -> None:
-        super()._relay(pair, source, sink)
+        super()._relay(pair, source, _Late(sink, self))  # type: ignore[arg-type]
+
+
+class _Late:
+    """A socket that is written to late; to the proxy it is that socket."""
+
+    def __init__(self, sink: socket.socket, network: Network) -> None:
+        self._sink = sink
+        self._network = network
+
+    def sendall(self, data: bytes) -> None:
+        if self._network.delay:
+            time.sleep(self._network.delay)
+        self._sink.sendall(data)
+
+    def __eq__(self, other: object) -> bool:
+        return other is self._sink
+
+    def __hash__(self) -> int:
+        return hash(self._sink)
 
 
 class PostgresSite:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from headbox import HeadboxError, StorageUnavailable
 
-DISK = "1g"
+DISK = "800m"
 
 
 class Site(Protocol):

@@ -1,0 +1,240 @@
+"""One chaos run: a service under load, a fault after another, and in the end the verdict."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+from headbox.storage.store import Store, open_store
+from tests.fault.chaos import checker, postgres_faults, sqlite_faults, workload
+from tests.fault.chaos.checker import Period, Verdict
+from tests.fault.chaos.clients import Client, HTTPClient, PythonClient, TransactionalClient, schedule_ticks
+from tests.fault.chaos.faults import Fault, Scene
+from tests.fault.chaos.house import API, House, Process, Stuck, free_port, until
+from tests.fault.chaos.journal import Journal
+from tests.fault.chaos.ledger import ACCEPTED, Ledger
+from tests.fault.chaos.postgres_site import PostgresSite
+from tests.fault.chaos.sites import CREATE_ORDERS, Site, SQLiteSite, rows
+
+WORKERS = 3
+PASSWORD = "as long as chaos reigns"
+BACKLOG = 4000  # tasks that may wait: beyond it clients hold back
+LOG = "a log that says 'Traceback'"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do: at least so many seconds and so many tasks."""
+
+    database: str
+    seconds: float
+    tasks: int
+    seed: int
+    only: tuple[str, ...] = ()  # kinds of faults, by a part of their names; none: all
+
+
+class Outcome(NamedTuple):
+    """What came of it."""
+
+    plan: Plan
+    seconds: float
+    periods: list[Period]
+    verdict: Verdict
+    folder: Path
+
+
+def run(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Runs the plan. What there is to look at afterwards is in the outcome's folder."""
+    folder = Path(tempfile.mkdtemp(prefix="headbox-chaos-"))
+    with ExitStack() as stack:
+        site: Site = SQLiteSite(folder) if plan.database == "sqlite" else PostgresSite(WORKERS)
+        stack.callback(site.close)
+        store = stack.enter_context(_prepared(site))
+        journal = Journal(folder / "journal")
+        house = _furnish(site, journal, folder)
+        stack.callback(house.close)
+        return _Run(plan, site, store, journal, house, say).run(folder)
+
+
+@contextmanager
+def _prepared(site: Site) -> Iterator[Store]:
+    """The clients' store, its schema made; the application's queue is on it meanwhile."""
+    store = open_store(site.client_url())
+    clock = store.clock()
+    store.initialise(clock.now())
+    rows_ = site.connect()
+    with rows_ as connection:
+        connection.execute(CREATE_ORDERS)
+    with workload.queue.using(store, clock):
+        yield store
+    store.close()
+
+
+def _furnish(site: Site, journal: Journal, folder: Path) -> House:
+    shared = {
+        "HEADBOX_LEASE": "3",
+        "HEADBOX_GRACE": "5",
+        "HEADBOX_HISTORY_RUNS": "1000000",
+        "HEADBOX_SECRET_KEYS": ",".join(site.secret_keys),
+        "CHAOS_JOURNAL": str(journal.path),
+    }
+    environment = {name: value for name, value in shared.items() if value}
+    api = API(
+        free_port(), folder, environment | {"HEADBOX_DATABASE": site.client_url(), "HEADBOX_ADMIN_PASSWORD": PASSWORD}
+    )
+    command = ["work", "--app", "tests.fault.chaos.workload:queue", "--concurrency", "2"]
+    workers = [
+        Process(f"work-{number}", command, folder, environment | {"HEADBOX_DATABASE": site.worker_url(number)})
+        for number in range(WORKERS)
+    ]
+    return House(folder, api, workers)
+
+
+class _Run:
+    """A run in progress."""
+
+    def __init__(
+        self, plan: Plan, site: Site, store: Store, journal: Journal, house: House, say: Callable[[str], None]
+    ) -> None:
+        self._plan = plan
+        self._site = site
+        self._store = store
+        self._journal = journal
+        self._house = house
+        self._say = say
+        self._ledger = Ledger()
+        self._begun = 0.0
+        self._periods: list[Period] = []
+        self._troubles: list[tuple[str, str]] = []
+
+    def run(self, folder: Path) -> Outcome:
+        until(lambda: len(self._store.workers()) == WORKERS and self._house.api.is_ready(), "the service to come up")
+        ticks = schedule_ticks(workload.queue, 3)
+        self._begun = time.monotonic()
+        clients = self._clients()
+        for client in clients:
+            client.start()
+        try:
+            self._break_things()
+        except Stuck as stuck:
+            self._note_stuck(stuck)
+        seconds = time.monotonic() - self._begun
+        self._end(clients, ticks)
+        return Outcome(self._plan, seconds, self._periods, self._judge(), folder)
+
+    # the load
+
+    def _clients(self) -> list[Client]:
+        seed, ledger, site = self._plan.seed, self._ledger, self._site
+        port = self._house.api.port
+        return [
+            *(PythonClient(f"python{n}", seed, ledger, self._pace(0.25), site) for n in range(3)),
+            TransactionalClient("transaction", seed, ledger, self._pace(0.13), site),
+            *(HTTPClient(f"http{n}", seed, ledger, self._pace(0.06), port, PASSWORD) for n in range(2)),
+        ]
+
+    def _pace(self, share: float) -> Callable[[int], bool]:
+        """Spreads a client's share of the tasks, some of which will be refused, over the time."""
+
+        def may_ask(asked: int) -> bool:
+            elapsed = (time.monotonic() - self._begun) / self._plan.seconds
+            goal = 1.1 * self._plan.tasks * share * elapsed
+            return asked < goal and len(self._ledger) - self._journal.ended() < BACKLOG
+
+        return may_ask
+
+    # the faults
+
+    def _break_things(self) -> None:
+        random = Random(f"{self._plan.seed}/faults")
+        scene = Scene(self._site, self._house, self._journal, random)
+        for kind, fault in self._drawn(random):
+            scene.let_end(random.randint(20, 300))
+            self._befall(kind, fault, scene)
+            if self._is_enough():
+                return
+
+    def _drawn(self, random: Random) -> Iterator[tuple[str, Fault]]:
+        """Every kind in a drawn order, then again in another."""
+        assert isinstance(self._site, (SQLiteSite, PostgresSite))
+        kinds = sqlite_faults.faults(self._site) if isinstance(self._site, SQLiteSite) else postgres_faults.FAULTS
+        chosen = [kind for kind in kinds if not self._plan.only or any(word in kind for word in self._plan.only)]
+        while True:
+            random.shuffle(chosen)
+            for kind in list(chosen):
+                yield kind, kinds[kind]
+
+    def _is_enough(self) -> bool:
+        done = time.monotonic() - self._begun >= self._plan.seconds
+        return done and self._ledger.counts()[ACCEPTED] >= self._plan.tasks
+
+    def _befall(self, kind: str, fault: Fault, scene: Scene) -> None:
+        begin = _now()
+        fault(scene)
+        end = _now()
+        with self._site.connect() as connection:
+            ended = f"SELECT 1 FROM headbox_task_history WHERE finish_time > {end} LIMIT 1"
+            until(lambda: connection.execute(ended).fetchone(), f"the first finish after {kind}")
+        self._periods.append(Period(kind, begin, end, _now()))
+        self._say(
+            f"{time.monotonic() - self._begun:6.1f} s  {len(self._ledger):7d} asked {self._journal.ended():7d} ended  "
+            f"{kind}: {(end - begin) / 1e6:.2f} s, the next finish {(_now() - end) / 1e6:.2f} s later"
+        )
+
+    # the end
+
+    def _end(self, clients: list[Client], ticks: list[str]) -> None:
+        for client in clients:
+            client.stopped.set()
+        for client in clients:
+            client.join(60)
+            if client.is_alive() or client.failure:
+                self._troubles.append(("client", f"{client.name}: {client.failure or 'it hangs'!r}"))
+        try:
+            for id in ticks:
+                workload.queue.remove(id)
+            until(
+                lambda: not rows(self._site, "SELECT 1 FROM headbox_tasks WHERE queue <> 'headbox' LIMIT 1"),
+                "all to end",
+            )
+            until(lambda: len(self._store.workers()) == WORKERS, "every worker to be registered once")
+        except Stuck as stuck:
+            self._note_stuck(stuck)
+
+    def _note_stuck(self, stuck: Stuck) -> None:
+        self._house.note_stacks()
+        workers = [(worker.id, worker.pid) for worker in self._store.workers()]
+        self._troubles.append(("stuck", f"{stuck}; workers: {workers}, pids: {[w.pid for w in self._house.workers]}"))
+
+    def _judge(self) -> Verdict:
+        logs = [worker.log for worker in self._house.workers]
+        skips = checker.skips_in(logs)
+        evidence = checker.gather(self._site, self._journal, self._ledger, self._periods, skips)
+        verdict = checker.judge(self._site, evidence)
+        for kind, sentence in self._troubles:
+            verdict.blame(kind, sentence)
+        for sentence in self._house.dead():
+            verdict.blame("died", sentence)
+        for process in self._house.processes:
+            if "Traceback" in process.log:
+                at = process.log.index("Traceback")
+                verdict.blame("traceback", f"{process.name}: {process.log[at : at + 3000]}")
+        for problem in self._store.check():
+            verdict.blame("unsound database", problem)
+        return verdict
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def tidy(outcome: Outcome) -> None:
+    """Deletes what the run has left."""
+    shutil.rmtree(outcome.folder, ignore_errors=True)
