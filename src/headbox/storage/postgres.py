@@ -252,6 +252,8 @@ class PostgresDatabase:
             except BaseException:
                 _roll_back(connection)
                 raise
+            if not transaction.news.queues:
+                self.notices.note_own(xid)
             with suppress(psycopg.Error):  # who was not told looks by itself in a while
                 if not connection.closed:
                     self.notices.tell(connection, transaction.news)

@@ -162,47 +162,54 @@ class Connections:
     @contextmanager
     def lend(self) -> Iterator[Connection]:
         """A connection; ConnectionLost if none can be had, StorageUnavailable if all are in use for too long."""
-        if self._pid != os.getpid():
-            self._abandoned.append(self._idle)  # kept, never closed: it would end the parent's session
-            self._start_afresh()
+        self._after_fork()
         room, idle = self._room, self._idle
         if not room.acquire(timeout=ROOM_SECONDS):
             raise StorageUnavailable(f"{self._where}: all {MOST} connections of this process are in use; try again")
-        connection: Connection | None = None
         try:
-            connection = self._take() or self._open()
-            yield connection
+            connection = self.take()
+            try:
+                yield connection
+            finally:
+                _keep(connection, idle)
         finally:
-            if connection is not None:
-                self._give_back(connection, idle)
             room.release()
 
-    def _open(self) -> Connection:
-        connection = connect(self._info, self._where)
-        self._prepare(connection)
-        return connection
-
-    def _take(self) -> Connection | None:
+    def take(self) -> Connection:
+        """One for a longer use, beside those that are lent; ConnectionLost."""
+        self._after_fork()
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
                 if connection.is_sound():
                     return connection
                 connection.close()
-        return None
+        connection = connect(self._info, self._where)
+        self._prepare(connection)
+        return connection
 
-    def _give_back(self, connection: Connection, idle: deque[Connection]) -> None:
-        if not connection.is_sound():
-            connection.give_up()
-            return
-        now = connection.idle_since = time.monotonic()
-        idle.append(connection)
-        with suppress(IndexError):
-            if idle[0].idle_since < now - IDLE_SECONDS:
-                idle.popleft().close()
+    def keep(self, connection: Connection) -> None:
+        """For whoever needs one next; one that is not sound is closed."""
+        _keep(connection, self._idle)
+
+    def _after_fork(self) -> None:
+        if self._pid != os.getpid():
+            self._abandoned.append(self._idle)  # kept, never closed: it would end the parent's session
+            self._start_afresh()
 
     def close(self) -> None:
         """Closes those that are idle."""
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
+
+
+def _keep(connection: Connection, idle: deque[Connection]) -> None:
+    if not connection.is_sound():
+        connection.give_up()
+        return
+    now = connection.idle_since = time.monotonic()
+    idle.append(connection)
+    with suppress(IndexError):
+        if idle[0].idle_since < now - IDLE_SECONDS:
+            idle.popleft().close()

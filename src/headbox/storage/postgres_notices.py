@@ -7,13 +7,16 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import psycopg
+from psycopg.rows import tuple_row
 
-REST: Final = 0.005  # seconds between two notices of one kind from one process
+REST: Final = 0.005  # seconds between two notices of one kind from one process; twice that each time while it goes on
+LONGEST_REST: Final = 0.040
 READY: Final = "headbox"  # a queue has got something to run; and so its own channel
 ENDED: Final = "headbox_ended"  # a run has ended
 CANCEL: Final = "headbox_cancel"  # a run is to stop; the payload is its worker
@@ -50,40 +53,50 @@ class Notices:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sent: dict[Notice, float] = {}
+        self._sent: dict[Notice, tuple[float, float]] = {}  # when, and how long it rests then
         self._waited_until: float | None = None  # None: nobody here hears who waits, so ends are always told
         self.claim_time = 0.0  # when this process last claimed something, by the monotonic clock
+        self.own: deque[str] = deque(maxlen=100)  # the latest of this process's own transactions
 
     def hear(self) -> None:
         """This process hears from now on when somebody waits for ends."""
         self._waited_until = time.monotonic() + WAITING_SECONDS
 
-    def tell(self, connection: psycopg.Connection, news: News) -> None:
+    def tell(self, connection: psycopg.Connection[Any], news: News) -> None:
         """Sends what is due. The connection is between transactions."""
         if news.has_claimed:
             self.claim_time = time.monotonic()
         if due := self._due(news.notices()):
-            send(connection, due)
+            self.note_own(send(connection, due))
+
+    def note_own(self, xid: str) -> None:
+        """A transaction of this process that gave it nothing to do need not make it look."""
+        self.own.append(xid)
 
     def _due(self, notices: Iterable[Notice]) -> list[Notice]:
         now = time.monotonic()
         with self._lock:
-            due = [
-                notice
-                for notice in notices
-                if now - self._sent.get(notice, 0.0) >= REST and (notice[0] != ENDED or self._is_waited_for(now))
-            ]
+            due = [notice for notice in notices if self._is_due(notice, now)]
             if len(self._sent) > 1000:
-                self._sent = {notice: sent for notice, sent in self._sent.items() if now - sent < REST}
-            self._sent.update(dict.fromkeys(due, now))
+                self._sent = {notice: sent for notice, sent in self._sent.items() if now - sent[0] < LONGEST_REST}
+            for notice in due:
+                sent, rest = self._sent.get(notice, (0.0, 0.0))
+                goes_on = now - sent < rest + LONGEST_REST
+                self._sent[notice] = now, min(rest * 2, LONGEST_REST) if goes_on else REST
         return due
+
+    def _is_due(self, notice: Notice, now: float) -> bool:
+        sent, rest = self._sent.get(notice, (0.0, 0.0))
+        return now - sent >= rest and (notice[0] != ENDED or self._is_waited_for(now))
 
     def _is_waited_for(self, now: float) -> bool:
         return self._waited_until is None or now < self._waited_until
 
 
-def send(connection: psycopg.Connection, notices: Iterable[Notice]) -> None:
-    """Sends notices; inside a transaction they arrive with its commit."""
+def send(connection: psycopg.Connection[Any], notices: Iterable[Notice]) -> str:
+    """Sends notices, and gives the transaction's id; inside a transaction they arrive with its commit."""
     flat = [text for notice in notices for text in notice]
-    calls = ", ".join(["pg_notify(%s, %s)"] * (len(flat) // 2))
-    connection.execute(f"SELECT {calls}".encode(), flat)
+    calls = ", pg_notify(%s, %s)" * (len(flat) // 2)
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        row = cursor.execute(f"SELECT pg_current_xact_id()::text{calls}".encode(), flat).fetchone()
+    return str(row[0]) if row else ""

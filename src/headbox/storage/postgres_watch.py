@@ -9,7 +9,7 @@ import random
 import select
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -17,17 +17,21 @@ import psycopg
 
 from headbox.domain.errors import StorageError
 from headbox.storage.postgres import PostgresDatabase, pauses
-from headbox.storage.postgres_connections import ANSWER_SECONDS, Connection, connect
+from headbox.storage.postgres_connections import ANSWER_SECONDS, Connection
 from headbox.storage.postgres_errors import sentences
-from headbox.storage.postgres_notices import CANCEL, ENDED, READY, RENEW_SECONDS, REST, WAITING, channel, send
+from headbox.storage.postgres_notices import CANCEL, ENDED, LONGEST_REST, READY, RENEW_SECONDS, WAITING, channel, send
 
-GAP: Final = 2 * REST  # seconds from one look to the next, which finds what was not announced
-WIDEST_GAP: Final = 8 * GAP  # where looks lead to nothing: many idle workers are not to get into the busy ones' way
+# Seconds that it rests after a look that found a change: short for who has claimed something since, ever longer where
+# looks lead to nothing, so that many idle workers do not get into the busy ones' way. Then it looks again, each time
+# after twice as long, until what a sender leaves unannounced must have been seen; meanwhile a notice is heeded at once.
+SHORTEST_REST: Final = 0.002
+IDLE_REST: Final = 0.010
+WIDEST_REST: Final = 0.080
 POLL: Final = 1.0  # seconds between looks of who waits for an end, and of all where a pooler swallows notices
 LONGEST_PAUSE: Final = 5.0
 
-_SNAPSHOT: Final = b"SELECT pg_current_snapshot()::text"
-_RENEWAL: Final = f"SELECT pg_notify('{WAITING}', ''), pg_current_snapshot()::text".encode()
+_SNAPSHOT: Final = b"SELECT '', pg_current_snapshot()::text"
+_RENEWAL: Final = f"SELECT pg_current_xact_id()::text, pg_current_snapshot()::text, pg_notify('{WAITING}', '')".encode()
 
 
 class PostgresWatch:
@@ -35,11 +39,12 @@ class PostgresWatch:
 
     def __init__(self, database: PostgresDatabase, worker: str | None = None, queues: Sequence[str] = ()) -> None:
         self._database = database
+        self._notices = database.notices
         self._worker = worker
         ready = [channel(queue) for queue in queues] or [READY]
         self._channels = [*ready, CANCEL, ENDED if worker is None else WAITING]
-        self._told = self._is_urgent = self._found = False
-        self._gap = 0.0  # 0: nothing was heard for a while
+        self._told = self._found = self._rests = False
+        self._gap = 0.0  # seconds between the last look and the next; 0: no other is needed
         self._look_time, self._asked_time, self._found_time = math.inf, 0.0, 0.0
         self._renewal_time = time.monotonic() + RENEW_SECONDS
         self._lock = threading.Lock()  # between us and the thread that connects again
@@ -52,24 +57,27 @@ class PostgresWatch:
         self._epoll.register(self._bell, select.EPOLLIN)
         self._adopt(self._connection)
         if worker is not None:
-            database.notices.hear()
+            self._notices.hear()
 
     def fileno(self) -> int:
         return self._epoll.fileno()
 
     def changed(self) -> bool:
         """Whether there was a change since this last said so. Reads what has come, and asks what is to be asked."""
-        now = time.monotonic()
-        self._read(now)
-        if self._connection is not None and not self._asked_time and (self._is_urgent or now >= self._look_time):
-            self._ask(self._connection, now)
+        if self._fresh is not None:
+            self._take_over()
+        if (connection := self._connection) is not None:
+            try:
+                self._attend(connection, time.monotonic())
+            except psycopg.Error:
+                self._lose(connection)
         found, self._found = self._found, False
         return found
 
     def pause(self) -> float:
         """Seconds after which it is worth asking again, even if there is nothing to read."""
-        ask_time = math.inf if self._asked_time else self._look_time
-        return max(0.0, min(ask_time - time.monotonic(), LONGEST_PAUSE))
+        wait = math.inf if self._asked_time else self._next_look() - time.monotonic()
+        return max(0.0, min(wait, LONGEST_PAUSE))
 
     def wait(self, seconds: float) -> bool:
         """Waits for a change at most so long; True if there was one."""
@@ -82,101 +90,120 @@ class PostgresWatch:
         return True
 
     def close(self) -> None:
-        """Ends the watch."""
+        """Ends the watch; a sound connection is kept for other uses."""
         with self._lock:
             self._closed.set()
-            for connection in (self._connection, self._fresh):
-                if connection is not None:
-                    connection.close()
-            self._connection = None
             self._epoll.close()
             os.close(self._bell)
+            connections = [connection for connection in (self._connection, self._fresh) if connection is not None]
+            self._connection = self._fresh = None
+        for connection in connections:
+            with suppress(psycopg.Error):
+                if connection.is_sound():
+                    connection.execute(b"UNLISTEN *")
+            self._database.connections.keep(connection)
 
-    # what is heard
+    # looking
 
-    def _read(self, now: float) -> None:
-        if self._fresh is not None:
-            self._take_over()
-        connection = self._connection
-        if connection is None:
-            return
-        try:
-            connection.pgconn.consume_input()
-            while (notice := connection.pgconn.notifies()) is not None:
-                self._hear(notice.relname.decode(), notice.extra.decode())
-            if self._asked_time and not connection.pgconn.is_busy():
+    def _attend(self, connection: Connection, now: float) -> None:
+        pgconn = connection.pgconn
+        pgconn.consume_input()
+        while (notice := pgconn.notifies()) is not None:
+            self._hear(notice.relname.decode(), notice.extra.decode())
+        if self._asked_time:
+            if not pgconn.is_busy():
                 self._heed(connection, now)
-        except psycopg.Error:
-            self._lose(connection)
-        if self._asked_time and now - self._asked_time > ANSWER_SECONDS:
-            self._lose(connection)
+            elif now - self._asked_time > ANSWER_SECONDS:
+                raise psycopg.OperationalError("the server answers no more")
+        if not self._asked_time and now >= self._next_look():
+            self._ask(connection, now)
 
     def _hear(self, heard: str, payload: str) -> None:
         if heard == WAITING:
-            self._database.notices.hear()
+            self._notices.hear()
         elif heard != CANCEL or self._worker in (None, payload):
             self._told = True
-            self._is_urgent |= heard == CANCEL or self._gap == 0.0
+
+    def _next_look(self) -> float:
+        if self._told and not self._rests:
+            return 0.0
+        if self._rests and self._has_claimed():
+            return min(self._look_time, self._notices.claim_time + SHORTEST_REST)
+        return self._look_time
+
+    def _has_claimed(self) -> bool:
+        """Whether this process has found something to do since the last look that found a change."""
+        return self._worker is not None and self._notices.claim_time > self._found_time > 0
 
     def _ask(self, connection: Connection, now: float) -> None:
         """Asks for the snapshot: once it is there, whatever the caller looks at is newer."""
         is_renewal = self._worker is None and now >= self._renewal_time
-        try:
-            connection.pgconn.send_query(_RENEWAL if is_renewal else _SNAPSHOT)
-            connection.pgconn.flush()
-        except psycopg.Error:
-            self._lose(connection)
-            return
+        connection.pgconn.send_query(_RENEWAL if is_renewal else _SNAPSHOT)
+        connection.pgconn.flush()
+        self._hush(connection, hushed=False)
         self._asked_time = now
         if is_renewal:
             self._renewal_time = now + RENEW_SECONDS
 
     def _heed(self, connection: Connection, now: float) -> None:
-        snapshot = b""
+        snapshot = self._snapshot
         while (result := connection.pgconn.get_result()) is not None:
-            snapshot = (result.get_value(0, result.nfields - 1) if result.ntuples else None) or b""
+            if result.ntuples:
+                self._notices.note_own((result.get_value(0, 0) or b"").decode())
+                snapshot = (result.get_value(0, 1) or b"").decode()
         self._asked_time = 0.0
-        if self._told or snapshot != self._snapshot:
-            self._gap = self._next_gap()
-            self._look_time = now + self._gap * random.uniform(0.75, 1.25)
+        self._rests = self._told or has_moved(self._snapshot, snapshot, self._notices.own)
+        if self._rests:
+            self._gap = self._rest(now)
             self._found, self._found_time = True, now
         else:
-            self._gap = 0.0
-            self._look_time = now + self._rhythm(connection)
-        self._snapshot, self._told, self._is_urgent = snapshot, False, False
+            self._gap = self._gap * 2 if self._gap <= LONGEST_REST else 0.0
+        self._look_time = now + (self._gap or self._rhythm(connection))
+        self._snapshot, self._told = snapshot, False
+        self._hush(connection, hushed=self._rests)
 
-    def _next_gap(self) -> float:
-        """Wider each time that the last look led to no claim of this process."""
-        if self._worker is None or self._database.notices.claim_time > self._found_time:
-            return GAP
-        return min(max(self._gap * 2, GAP), WIDEST_GAP)
+    def _rest(self, now: float) -> float:
+        if self._has_claimed():
+            return SHORTEST_REST
+        goes_on = now - self._found_time < 2 * self._gap
+        longest = IDLE_REST if self._worker is None else WIDEST_REST
+        return min(self._gap * 2 if goes_on else IDLE_REST, longest) * random.uniform(0.75, 1.0)
 
     def _rhythm(self, connection: Connection) -> float:
         return POLL if self._worker is None or connection.is_pooled else math.inf
 
+    def _hush(self, connection: Connection, *, hushed: bool) -> None:
+        """Notices that come while it rests are not worth waking for: it looks when that is over."""
+        self._epoll.modify(connection.pgconn.socket, 0 if hushed else select.EPOLLIN)
+
     # the connection
 
     def _listen(self) -> Connection:
-        connection = connect(self._database.info, self._database.where)
+        connection = self._database.connections.take()
         try:
             with sentences(self._database.where):
                 if not connection.is_pooled:
                     connection.execute("; ".join(f"LISTEN {name}" for name in self._channels).encode())
                 if self._worker is None:
-                    send(connection, [(WAITING, "")])
+                    self._notices.note_own(send(connection, [(WAITING, "")]))
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _read_snapshot(self, connection: Connection) -> bytes:
+    def _read_snapshot(self, connection: Connection) -> str:
+        """Where it begins; what an earlier user of the connection may have heard is forgotten."""
         with sentences(self._database.where):
-            (snapshot,) = connection.execute(_SNAPSHOT).fetchone() or ("",)
-        return str(snapshot).encode()
+            (_, snapshot) = connection.execute(_SNAPSHOT).fetchone() or ("", "")
+        while connection.pgconn.notifies() is not None:
+            pass
+        return str(snapshot)
 
     def _adopt(self, connection: Connection) -> None:
+        """Begins with some looks: a sender that told others a moment ago tells us nothing yet."""
         self._connection = connection
-        self._look_time = time.monotonic() + self._rhythm(connection)
+        self._gap = IDLE_REST
+        self._look_time = time.monotonic() + self._gap
         self._epoll.register(connection.pgconn.socket, select.EPOLLIN)
 
     def _take_over(self) -> None:
@@ -186,7 +213,7 @@ class PostgresWatch:
             os.eventfd_read(self._bell)
         if fresh is not None:
             self._adopt(fresh)
-            self._told = self._is_urgent = True
+            self._told, self._rests = True, False
 
     def _lose(self, connection: Connection) -> None:
         with suppress(OSError, psycopg.Error):
@@ -210,3 +237,14 @@ class PostgresWatch:
                     self._fresh = fresh
                     os.eventfd_write(self._bell, 1)
             return
+
+
+def has_moved(before: str, after: str, own: Container[str]) -> bool:
+    """Whether a transaction that is not one of our `own` has ended between two snapshots (`xmin:xmax:xip,…`)."""
+    if before == after:
+        return False
+    _, first, open_before = before.split(":")
+    _, last, open_after = after.split(":")
+    if set(open_before.split(",")) - set(open_after.split(",")) - {""}:
+        return True
+    return any(str(xid) not in own for xid in range(int(first), int(last)))
