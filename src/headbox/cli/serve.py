@@ -54,6 +54,7 @@ def api(parent: int | None, status_fd: int | None, program: str | None, **typed:
     with ExitStack() as at_the_end:
 
         def announce(queue: TaskQueue, url: str, about_admin: str) -> None:
+            report({"url": url})
             said = banner(url, without_password(queue.store.url), about_admin)
             click.echo(as_typed(said, program or sys.argv[0]))
             if program is not None:
@@ -61,7 +62,6 @@ def api(parent: int | None, status_fd: int | None, program: str | None, **typed:
                 findable.stay()
                 at_the_end.callback(findable.leave)
                 click.echo(hints(queue, program))
-            report({"url": url})
 
         run_api(settings, announce, is_watched=sys.stdout.isatty())
 
