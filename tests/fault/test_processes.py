@@ -90,6 +90,32 @@ def test_a_serve_replaces_a_part_that_is_killed(floor: Any, shopfloor: Any, part
     assert serve.stop() == 0
 
 
+@pytest.mark.parametrize("whom", ["serve", "every process"])
+def test_a_serve_that_is_stopped_lets_runs_end(floor: Any, shopfloor: Any, whom: str) -> None:
+    """A service manager may well send SIGTERM to all that it finds."""
+    options = ["--app", "shopfloor:queue", "--port", "0", "--concurrency", "1"]
+    serve = floor.launch(["serve", *options]).started()
+    task = shopfloor.last.enqueue(0.5, str(floor.journal_path))
+    floor.running(task)
+    for pid in serve.pids() if whom == "every process" else [serve.pid]:
+        os.kill(pid, signal.SIGTERM)
+    assert serve.wait() == 0
+    assert (task.refresh().state, task.run) == ("finished", 1)
+    assert floor.queue.store.workers() == []
+
+
+def test_a_second_signal_ends_a_serve_at_once(floor: Any, shopfloor: Any) -> None:
+    options = ["--app", "shopfloor:queue", "--port", "0", "--concurrency", "1"]
+    serve = floor.launch(["serve", *options], grace=1000).started()
+    task = shopfloor.sleep.enqueue()
+    floor.running(task)
+    serve.signal(signal.SIGTERM)
+    floor.until(lambda: "again to stop at once" in serve.log)
+    serve.signal(signal.SIGTERM)
+    assert serve.wait() == 0
+    assert (task.refresh().state, task.run, task.record.losses) == ("reset", 2, 0)
+
+
 def test_a_supervisor_that_is_stopped_for_a_while_goes_on_where_it_was(floor: Any, shopfloor: Any) -> None:
     path = str(floor.journal_path)
     work = floor.start("--concurrency", "2")

@@ -104,6 +104,23 @@ def test_a_commit_that_rings_no_bell_wakes_the_worker_all_the_same(floor: Any, s
     assert task.state == "canceled"
 
 
+WITHOUT_INOTIFY = ["unshare", "-U", "-r", "sh", "-c", 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"', ""]
+
+
+def test_where_no_inotify_is_to_be_had_the_worker_polls_and_says_so(floor: Any, shopfloor: Any) -> None:
+    if subprocess.run([*WITHOUT_INOTIFY, "true"], capture_output=True).returncode:
+        pytest.skip("this system allows no user namespaces")
+    command = ["work", "--app", "shopfloor:queue", "--concurrency", "1"]
+    work = floor.launch(command, prefix=WITHOUT_INOTIFY).started()
+    assert shopfloor.add.enqueue(1, 2).wait(30) == 3
+    task = shopfloor.sleep.enqueue()
+    floor.running(task)
+    task.cancel()
+    floor.ended(task)
+    assert task.state == "canceled"
+    assert "inotify" in work.log and "Traceback" not in work.log
+
+
 def test_a_tampered_payload_is_refused_and_its_task_ends_in_error(shared: Any, shopfloor: Any) -> None:
     task = shopfloor.add.options(delay=3600).enqueue((1,), (2,))
     stored = task.record.args

@@ -30,13 +30,15 @@ MARK = "SHOPFLOOR_MARK"
 class Work:
     """A process of `headbox`, `work` unless said otherwise, and all that it has started."""
 
-    def __init__(self, floor: Floor, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, floor: Floor, command: list[str], folder: Path, environment: dict[str, str], prefix: list[str]
+    ) -> None:
         self.floor = floor
         self.mark = uuid4().hex
         self.log_path = floor.logs / f"{self.mark}.log"
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "headbox", *command],
+                [*prefix, sys.executable, "-m", "headbox", *command],
                 cwd=folder,
                 env=os.environ | {MARK: self.mark, "HEADBOX_DATABASE": floor.url} | environment,
                 stdin=subprocess.DEVNULL,
@@ -149,12 +151,17 @@ class Floor:
         return self.launch(command, folder, **settings).started()
 
     def launch(
-        self, command: list[str], folder: Path = HERE, environment: dict[str, str] | None = None, **settings: object
+        self,
+        command: list[str],
+        folder: Path = HERE,
+        environment: dict[str, str] | None = None,
+        prefix: list[str] | None = None,
+        **settings: object,
     ) -> Work:
-        """Any command, as it comes up."""
+        """Any command, as it comes up; `prefix` is what starts it, `env` or `unshare` say."""
         variables = {"SHOPFLOOR_HOOKS": f"{self.folder}/hooks", "XDG_RUNTIME_DIR": str(self.folder)}
         variables |= {f"HEADBOX_{name.upper()}": str(value) for name, value in settings.items()}
-        work = Work(self, command, folder, variables | (environment or {}))
+        work = Work(self, command, folder, variables | (environment or {}), prefix or [])
         self.works.append(work)
         return work
 

@@ -98,7 +98,7 @@ def test_a_late_start_is_logged(shared: Any, shopfloor: Any) -> None:
     )
     hour_ago = shared.queue.clock.now() - HOUR
     for task in (in_time, late):
-        _change(shared, task, scheduled_time=hour_ago, due_time=hour_ago)
+        _change(shared, task, enqueue_time=hour_ago, scheduled_time=hour_ago, due_time=hour_ago)
         shared.ended(task)
     shared.until(lambda: f"task {late.id} (nothing) started PT1H" in shared.works[0].log)
     assert in_time.id not in shared.works[0].log

@@ -11,6 +11,11 @@ from tests.fault.chaos.engine import Plan, run, tidy
 from tests.fault.chaos.figures import lines
 
 
+def say(line: str) -> None:
+    """A line for whoever watches, or for the log."""
+    print(line, flush=True)  # noqa: T201
+
+
 def main() -> int:
     """Reads the command line and runs."""
     parser = argparse.ArgumentParser(
@@ -30,13 +35,13 @@ def main() -> int:
     plan = Plan(
         database=given.database, seconds=given.seconds, tasks=given.tasks, seed=given.seed, only=tuple(given.only)
     )
-    print(f"seed {plan.seed}", flush=True)
-    outcome = run(plan, lambda line: print(line, flush=True))
-    print("\n".join(lines(outcome)))
+    say(f"seed {plan.seed}")
+    outcome = run(plan, say)
+    say("\n".join(lines(outcome)))
     if outcome.verdict.violations:
         return 1
     if given.keep:
-        print(f"logs and journal: {outcome.folder}")
+        say(f"logs and journal: {outcome.folder}")
     else:
         tidy(outcome)
     return 0

@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tests.fault.chaos.journal import Journal, Line
-from tests.fault.chaos.ledger import ACCEPTED, REFUSED, Ledger
+from tests.fault.chaos.ledger import ACCEPTED, REFUSED, UNKNOWN, Ledger
 from tests.fault.chaos.sites import Site, rows
 
 INTERVAL: Final = 1_000_000  # of the schedules, in microseconds
@@ -68,10 +68,8 @@ class Verdict:
 
     def __init__(self) -> None:
         self.violations: list[str] = []
-        self.figures: dict[str, int] = {}
-        self.rescues: dict[str, list[int]] = defaultdict(
-            list
-        )  # by kind of fault: microseconds until each lost run was reset
+        self.figures: Counter[str] = Counter()
+        self.rescues: dict[str, list[int]] = defaultdict(list)  # by fault: microseconds until each lost run was reset
         self._kinds: Counter[str] = Counter()
 
     def blame(self, kind: str, sentence: str) -> None:
@@ -94,6 +92,8 @@ class Evidence(NamedTuple):
     ends: dict[tuple[str, int], list[Line]]
     periods: list[Period]
     skips_logged: Counter[str]  # by id
+    orders: set[str]  # tokens that were committed beside their tasks
+    live: list[tuple[str, int, str, str]]  # id, run, state and method of what has not ended
 
 
 def gather(site: Site, journal: Journal, ledger: Ledger, periods: list[Period], skips: Counter[str]) -> Evidence:
@@ -105,16 +105,18 @@ def gather(site: Site, journal: Journal, ledger: Ledger, periods: list[Period], 
     lines: dict[str, dict[tuple[str, int], list[Line]]] = {"start": defaultdict(list), "end": defaultdict(list)}
     for line in journal.lines():
         lines[line.what][line.id, line.run].append(line)
-    return Evidence(ledger, archive, lines["start"], lines["end"], periods, skips)
+    orders = {str(token) for (token,) in rows(site, "SELECT token FROM orders")}
+    live = [(id, run, state, name) for id, run, state, name in rows(site, LIVE)]
+    return Evidence(ledger, archive, lines["start"], lines["end"], periods, skips, orders, live)
 
 
-def judge(site: Site, evidence: Evidence) -> Verdict:
+def judge(evidence: Evidence) -> Verdict:
     """Everything that must hold."""
     verdict = Verdict()
-    for id, run, state, name in rows(site, LIVE):
+    for id, run, state, name in evidence.live:
         verdict.blame("not ended", f"{name} {id} is {state}, run {run}")
     _judge_acceptance(evidence, verdict)
-    _judge_orders(site, evidence, verdict)
+    _judge_orders(evidence, verdict)
     for runs in evidence.archive.values():
         _judge_numbers(runs, verdict)
         (_judge_schedule if runs[0].schedule_name else _judge_end)(runs, evidence, verdict)
@@ -144,20 +146,21 @@ def _judge_acceptance(evidence: Evidence, verdict: Verdict) -> None:
     for token, found in ids.items():
         verdict.blame("asked by nobody", f"{token} is {found[0]}")
     counts = evidence.ledger.counts()
-    verdict.figures |= {
-        "tasks accepted": counts[ACCEPTED],
-        "tasks whose acceptance the client never heard of": counts["unknown"],
-        "tasks refused": counts[REFUSED],
-    }
+    verdict.figures.update(
+        {
+            "tasks accepted": counts[ACCEPTED],
+            "tasks whose acceptance the client never heard of": counts[UNKNOWN],
+            "tasks refused": counts[REFUSED],
+        }
+    )
 
 
-def _judge_orders(site: Site, evidence: Evidence, verdict: Verdict) -> None:
+def _judge_orders(evidence: Evidence, verdict: Verdict) -> None:
     """A transaction's own rows and its tasks exist together or not at all."""
-    orders = {str(token) for (token,) in rows(site, "SELECT token FROM orders")}
     tasks = {runs[0].token for runs in evidence.archive.values() if runs[0].token.startswith("transaction")}
-    for token in orders ^ tasks:
-        verdict.blame("torn transaction", f"{token}: {'no task' if token in orders else 'no order'}")
-    verdict.figures["tasks accepted in transactions"] = len(orders & tasks)
+    for token in evidence.orders ^ tasks:
+        verdict.blame("torn transaction", f"{token}: {'no task' if token in evidence.orders else 'no order'}")
+    verdict.figures["tasks accepted in transactions"] = len(evidence.orders & tasks)
 
 
 def _judge_numbers(runs: list[Run], verdict: Verdict) -> None:
@@ -172,16 +175,13 @@ def _judge_end(runs: list[Run], evidence: Evidence, verdict: Verdict) -> None:
     """A task ends as it should, after runs that were lost or that failed with an attempt left."""
     *before, last = runs
     if last.is_given_up:
-        verdict.figures["tasks given up after three losses"] = (
-            verdict.figures.get("tasks given up after three losses", 0) + 1
-        )
+        verdict.figures["tasks given up after three losses"] += 1
     elif last.state not in ENDS.get(last.method_name, {"finished"}):
         verdict.blame("wrong end", f"{last.method_name} {last.id}, run {last.run}, is {last.state}: {last.exception}")
     may = {"reset", "error"} if last.method_name == "stumble" else {"reset"}
-    if strays := [run for run in before if run.state not in may]:
-        verdict.blame(
-            "wrong end", f"{last.method_name} {last.id}, run {strays[0].run}, is {strays[0].state} before its last"
-        )
+    for run in before:
+        if run.state not in may:
+            verdict.blame("wrong end", f"{run.method_name} {run.id}, run {run.run}, is {run.state} and not its last")
 
 
 def _judge_record(run: Run, evidence: Evidence, verdict: Verdict) -> None:
@@ -200,53 +200,50 @@ def _judge_record(run: Run, evidence: Evidence, verdict: Verdict) -> None:
 
 def _judge_executions(evidence: Evidence, verdict: Verdict) -> None:
     """Each number was executed once at most; whatever was executed again is explained by a recorded loss."""
-    executions: dict[str, int] = Counter()
-    doubled: set[str] = set()
-    losses = sum(run.state == "reset" for runs in evidence.archive.values() for run in runs)
+    begun_again: set[str] = set()
     for (id, number), lines in evidence.starts.items():
-        executions[id] += len(lines)
-        archived = {run.run: run for run in evidence.archive.get(id, [])}
+        archived = next((run for run in evidence.archive.get(id, []) if run.run == number), None)
         if len(lines) > 1:
             verdict.blame("doubled", f"{id}, run {number}, was executed {len(lines)} times")
-        if number not in archived:
+        if archived is None:
             known = evidence.ledger.entries.get(lines[0].token, ("", "unheard of"))[1]
             verdict.blame("doubled", f"{id}, run {number}, was executed and is not recorded (its client: {known})")
-        elif archived[number].state == "reset":
-            doubled.add(id)
-    verdict.figures |= {
-        "tasks in the archive": len(evidence.archive),
-        "executions": sum(executions.values()),
-        "runs recorded as lost": losses,
-        "tasks begun again after a recorded loss": len(doubled),
-        "executions that ended and were then lost": sum(
-            run.state == "reset" and (run.id, run.run) in evidence.ends
-            for runs in evidence.archive.values()
-            for run in runs
-        ),
-        "doubled without a recorded loss": verdict.count("doubled"),
-        "lost": verdict.count("lost") + verdict.count("not ended"),
-    }
+        elif archived.state == "reset":
+            begun_again.add(id)
+            verdict.figures["executions that began after they were recorded as lost"] += (
+                lines[0].time > archived.finish_time
+            )
+    lost = [run for runs in evidence.archive.values() for run in runs if run.state == "reset"]
+    verdict.figures.update(
+        {
+            "tasks in the archive": len(evidence.archive),
+            "executions": sum(map(len, evidence.starts.values())),
+            "runs recorded as lost": len(lost),
+            "tasks begun again after a recorded loss": len(begun_again),
+            "executions that ended and were recorded as lost": sum((run.id, run.run) in evidence.ends for run in lost),
+            "executed again without a recorded loss": verdict.count("doubled"),
+            "lost": verdict.count("lost") + verdict.count("not ended"),
+        }
+    )
 
 
 def _judge_schedule(runs: list[Run], evidence: Evidence, verdict: Verdict) -> None:
-    """No occurrence twice, and none skipped but while something was down or as a worker has logged."""
+    """No occurrence twice, and none missed unless its predecessor was not done, something was down, or a worker has
+    logged it."""
     ended = [run for run in runs if run.state not in ("reset", "canceled")]
-    times = [run.scheduled_time or 0 for run in ended]
-    name = runs[0].schedule_name
-    unexplained = 0
-    for run, (time, following) in zip(ended, pairwise(times), strict=False):
+    name, unexplained = runs[0].schedule_name, 0
+    for run, successor in pairwise(ended):
+        time, following = run.scheduled_time or 0, successor.scheduled_time or 0
         if following <= time or (following - time) % INTERVAL:
             verdict.blame("doubled occurrence", f"{name}: {time} is followed by {following}")
-        skipped = (following - time) // INTERVAL - 1
-        overran = run.finish_time > time + INTERVAL
-        if skipped > 0 and not overran and not _is_down(evidence.periods, time, following):
-            unexplained += skipped
-        verdict.figures["occurrences skipped"] = verdict.figures.get("occurrences skipped", 0) + max(skipped, 0)
-    if unexplained > evidence.skips_logged[runs[0].id]:
-        verdict.blame(
-            "skipped occurrence", f"{name}: {unexplained}, of which {evidence.skips_logged[runs[0].id]} were logged"
-        )
-    verdict.figures["occurrences run"] = verdict.figures.get("occurrences run", 0) + len(ended)
+        missed = range(time + INTERVAL, following, INTERVAL)
+        verdict.figures["occurrences skipped"] += len(missed)
+        if not _is_down(evidence.periods, time, following):
+            unexplained += sum(occurrence > run.finish_time for occurrence in missed)
+    logged = evidence.skips_logged[runs[0].id]
+    if unexplained > logged:
+        verdict.blame("skipped occurrence", f"{name}: {unexplained} for no reason, of which {logged} were logged")
+    verdict.figures["occurrences run"] += len(ended)
 
 
 def _is_down(periods: list[Period], begin: int, end: int) -> bool:
@@ -272,8 +269,3 @@ def skips_in(logs: list[str]) -> Counter[str]:
                 words = line[line.index("task ") :].replace(":", "").split()
                 found[words[1]] += int(words[2])
     return found
-
-
-def rows_of(evidence: Evidence) -> dict[str, Any]:
-    """For a look at what went wrong: runs and lines, by id."""
-    return {"archive": evidence.archive, "starts": evidence.starts, "ends": evidence.ends}

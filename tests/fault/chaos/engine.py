@@ -27,7 +27,6 @@ from tests.fault.chaos.sites import CREATE_ORDERS, Site, SQLiteSite, rows
 WORKERS = 3
 PASSWORD = "as long as chaos reigns"
 BACKLOG = 4000  # tasks that may wait: beyond it clients hold back
-LOG = "a log that says 'Traceback'"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,7 +216,10 @@ class _Run:
         logs = [worker.log for worker in self._house.workers]
         skips = checker.skips_in(logs)
         evidence = checker.gather(self._site, self._journal, self._ledger, self._periods, skips)
-        verdict = checker.judge(self._site, evidence)
+        verdict = checker.judge(evidence)
+        verdict.figures["results of superseded runs that were dropped"] = sum(
+            log.count("superseded, its result was dropped") for log in logs
+        )
         for kind, sentence in self._troubles:
             verdict.blame(kind, sentence)
         for sentence in self._house.dead():

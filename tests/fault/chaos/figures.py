@@ -29,7 +29,8 @@ def _faults(outcome: Outcome) -> Iterator[str]:
     seconds = defaultdict(list)
     for period in outcome.periods:
         seconds[period.kind].append(((period.end - period.begin) / 1e6, (period.recovered - period.end) / 1e6))
-    yield f"  {'fault':<38}{'times':>6}{'longest':>9}{'next finish: median':>21}{'worst':>8}{'runs lost':>11}{'reset within':>14}"
+    heads = f"{'times':>6}{'longest':>9}{'next finish: median':>21}{'worst':>8}{'runs lost':>11}{'reset within':>14}"
+    yield f"  {'fault':<38}{heads}"
     for kind, measured in sorted(seconds.items()):
         lasted, after = zip(*measured, strict=True)
         rescues = outcome.verdict.rescues.get(kind, [])
