@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from headbox.config import Loaded, Settings
+from headbox.config import Loaded, Settings, without_password
 from headbox.domain.errors import ConfigError
 from headbox.task_queue.queue import TaskQueue
 
@@ -36,7 +36,9 @@ def resolve_database(loaded: Loaded) -> Settings:
     os.environ["HEADBOX_DATABASE"] = settings.database  # what a queue is at that names none
     database = load(settings.app).database
     if database != settings.database and loaded.origins["database"].startswith("option"):
-        raise ConfigError(f"--database contradicts {settings.app}, which names {database}: leave the option out")
+        raise ConfigError(
+            f"--database contradicts {settings.app}, which names {without_password(database)}: leave the option out"
+        )
     return msgspec.structs.replace(settings, database=database)
 
 

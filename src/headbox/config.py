@@ -253,13 +253,13 @@ def _match(pattern: str) -> Callable[[str], None]:
     return check
 
 
-def _mask_password(url: str) -> str:
-    """The URL without what libpq takes for a password, in the authority or in the query."""
+def without_password(url: str) -> str:
+    """A database's URL as it may be shown: without what libpq takes for a password, in the authority or the query."""
     url = re.sub(r"(://[^:/@?]*:).*@", rf"\1{MASK}@", url)
     return re.sub(r"([?&](?:ssl)?password=)[^&]*", rf"\1{MASK}", url)
 
 
-URL = _text("a database URL", "one like sqlite:///headbox.db", r"(sqlite:///|postgres(ql)?://)\S.*", _mask_password)
+URL = _text("a database URL", "one like sqlite:///headbox.db", r"(sqlite:///|postgres(ql)?://)\S.*", without_password)
 KEYS = _names("a list of keys", "keys of 16 characters or more", _match(r".{16,}"))
 QUEUES = _names("a list of queues", "their names", _match(r"[^\s,]{1,200}"))
 WORDS = _names("a list of names", "names such as password", _match(r"\w+"))

@@ -12,7 +12,7 @@ from typing import Any
 import rich_click as click
 
 from headbox.cli.client import Client
-from headbox.cli.local_service import LocalService, absolute, find, without_password
+from headbox.cli.local_service import LocalService, absolute, find
 
 
 def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +59,7 @@ def find_local(url: str | None) -> LocalService | None:
 
 def choose(services: list[LocalService]) -> LocalService:
     """The service of the configured database; without one, an error that lists them."""
-    from headbox.config import load_settings
+    from headbox.config import load_settings, without_password
 
     database = absolute(load_settings({}).settings.database)
     for service in services:

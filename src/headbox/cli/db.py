@@ -6,10 +6,10 @@ from pathlib import Path
 
 import rich_click as click
 
-from headbox.cli.local_service import without_password
 from headbox.cli.operator import choose, with_store
 from headbox.cli.settings import DATABASE, with_settings
 from headbox.cli.terminal import print_fields, print_json
+from headbox.config import without_password
 from headbox.storage.store import Store, open_store
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")

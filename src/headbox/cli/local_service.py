@@ -80,13 +80,6 @@ def process_start(pid: int) -> int | None:
         return None
 
 
-def without_password(database: str) -> str:
-    """The database's URL as it may be shown."""
-    from headbox.config import BY_NAME
-
-    return BY_NAME["database"].kind.show(database)
-
-
 def absolute(database: str) -> str:
     """The database's URL as any process on this machine can use it, wherever it was started."""
     scheme, separator, path = database.partition(":///")

@@ -45,8 +45,8 @@ def api(parent: int | None, status_fd: int | None, program: str | None, **typed:
     """Start the API alone."""
     from headbox.assemble import run_api
     from headbox.cli.findable import Findable, hints
-    from headbox.cli.local_service import without_password
     from headbox.cli.typed import as_typed
+    from headbox.config import without_password
 
     begin(parent)
     settings = load(typed).settings

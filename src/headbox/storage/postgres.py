@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,8 @@ from headbox.storage.queries import formatted, load
 from headbox.storage.records import Worker
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds that a call waits for a database that is away
 COLLISIONS = 10  # after which a transaction that others keep interfering with is given up
@@ -282,18 +285,19 @@ class PostgresDatabase:
         for pause in pauses():
             try:
                 with self.connections.lend() as connection:
-                    found = connection.execute(_STATUS, [xid]).fetchone()
-                    if found is None or found[0] != "in progress":
-                        return found is not None and found[0] == "committed"
+                    (status,) = connection.execute(_STATUS, [xid]).fetchone() or (None,)
+                    if status != "in progress":
+                        return bool(status == "committed")
                     connection.execute(_END_BACKEND, [xid])
             except errors.InvalidParameterValue:
                 return False  # a server that took over, and has not come as far
-            except (psycopg.Error, StorageUnavailable):
-                if time.monotonic() > end:
-                    raise StorageUnavailable(
-                        f"{self.where}: the connection broke while it committed; what was asked may have been done or"
-                        " not: look before you ask again"
-                    ) from None
+            except (psycopg.Error, StorageUnavailable) as error:
+                logger.debug("cannot ask yet whether transaction %s has committed: %s", xid, error)
+            if time.monotonic() > end:
+                raise StorageUnavailable(
+                    f"{self.where}: the connection broke while it committed; what was asked may have been done or not:"
+                    " look before you ask again"
+                )
             time.sleep(pause)
         raise AssertionError("pauses never end")
 

@@ -60,20 +60,16 @@ class PostgresStore(SQLStore):
 
     def initialise(self, now: Instant) -> None:
         """Creates the schema in an empty database; in any other, StorageError if this code cannot work with it."""
-        with self._connected() as connection:
+        with sentences(self._server.where), self._server.connections.lend() as connection:
             version, oldest = postgres_migrate.read_version(connection)
-            if not version:
-                self._migrate(connection, now, finally_too=False)
-            else:
-                postgres_migrate.refuse_others(version, oldest)
+        if version:
+            postgres_migrate.refuse_others(version, oldest)
+        else:
+            self.upgrade(now)
 
     def upgrade(self, now: Instant, *, finally_too: bool = False) -> None:
         """Applies the pending migrations; with `finally_too` also those that code of the version before cannot bear."""
-        with self._connected() as connection:
-            self._migrate(connection, now, finally_too=finally_too)
-
-    def _migrate(self, connection: Connection, now: Instant, *, finally_too: bool) -> None:
-        with postgres_migrate.locked(connection):
+        with self._connected() as connection, postgres_migrate.locked(connection):
             fresh = postgres_migrate.read_version(connection)[0] == 0
             postgres_migrate.upgrade(connection, finally_too=finally_too)
             if fresh:

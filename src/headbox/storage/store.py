@@ -3,13 +3,13 @@ transaction; an instant `now` is always given, never asked. `open_store` is the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
 from headbox.clock import Clock
+from headbox.config import without_password
 from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.task import HOUR, Instant, Span, Task
@@ -225,10 +225,6 @@ def open_store(url: str, finished_lifetime: Span = HOUR) -> Store:
             ) from None
         return PostgresStore(url, finished_lifetime)
     raise ConfigError(
-        f"{_without_password(url)!r} is no database that Headbox knows; use sqlite:///headbox.db or"
+        f"{without_password(url)!r} is no database that Headbox knows; use sqlite:///headbox.db or"
         " postgresql://user@host/database"
     )
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"(?<=:)[^:/@]+(?=@)", "***", url)

@@ -256,7 +256,7 @@ def _format(error: BaseException) -> str:
         return f"{type(error).__name__}: its traceback cannot be shown\n"
 
 
-_NOT_OF_THE_TASK: Final = (__file__, f"{dirname(__file__)}/task_function.py", f"{dirname(asyncio.__file__)}/")
+_NOT_OF_THE_TASK: Final = (__file__, f"{dirname(__file__)}/function.py", f"{dirname(asyncio.__file__)}/")
 
 
 def _of_the_task(frames: TracebackType | None) -> TracebackType | None:

@@ -40,12 +40,12 @@ class Enlistment:
         self.id = new_id()
         self._store = store
         self._clock = clock
-        asked_at, now = boot_time(), clock.now()
         if previous is not None:
-            store.rescue(now, [previous], by_itself=False)
+            store.rescue(clock.now(), [previous], by_itself=False)
         callables = ready.callables if ready else []
         self.upkeep = Upkeep(store, settings, self.id)
-        self.upkeep.rescue(now)
+        self.upkeep.rescue(clock.now())
+        asked_at, now = boot_time(), clock.now()  # the lease counts from here: a rescue can take long
         worker = Worker(
             id=self.id,
             host=socket.gethostname(),

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from headbox.config import Settings
+from headbox.config import Settings, without_password
 from headbox.domain.errors import HeadboxError
 from headbox.storage.store import open_store
 from headbox.worker.children import death
@@ -80,7 +80,7 @@ def _resolve_database(settings: Settings, ready: Ready, given: bool) -> str:
         return settings.database
     if given and ready.database != settings.database:
         raise WorkerFailed(
-            f"the queue of {settings.app} is kept in {ready.database}, but {settings.database} was given;"
-            " leave one of them out"
+            f"the queue of {settings.app} is kept in {without_password(ready.database)}, but"
+            f" {without_password(settings.database)} was given; leave one of them out"
         )
     return ready.database

@@ -13,7 +13,7 @@ from headbox.config import Settings
 from headbox.domain.errors import StorageError, Superseded
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import Instant, Task
-from headbox.storage.records import ClaimRequest, Exchange
+from headbox.storage.records import ClaimRequest, Exchange, Report
 from headbox.storage.store import Store
 from headbox.worker.children import Child
 from headbox.worker.clerk import Clerk
@@ -60,6 +60,7 @@ class Supervisor:
         self._look_for_cancels = False
         self._due_time: Instant | None = None  # of the next task that is scheduled
         self._superseded = self._is_dropped = False
+        self._left: list[Outcome] = []  # by a worker that was dropped, and not recorded yet
         self._retry_at = 0
         self._review_at = 0
         self._stopping = 0  # signals that asked for the end
@@ -248,7 +249,9 @@ class Supervisor:
             self._interrupt_canceled(answer.canceled, now)
 
     def _heed_failure(self, errand: Errand, error: BaseException) -> None:
-        if not self._is_dropped:
+        if self._is_dropped:
+            self._left += errand.report.outcomes
+        else:
             self._ledger.give_back(errand.report)
             self._ledger.outcomes += self._enlistment.upkeep.take_ended()
         self._look_for_cancels = True
@@ -351,14 +354,19 @@ class Supervisor:
             child.forget()
         self._kill_all()
         self._dispatcher.clear_shelf()
-        for outcome in self._ledger.take().outcomes:
-            _say_superseded(outcome)
+        self._left += self._ledger.take().outcomes
         self._selector.unregister(self._enlistment.watch)
         self._enlistment.drop()
 
     def _start_afresh(self) -> None:
-        """Comes again under a new id; which may take more than one attempt."""
+        """Comes again under a new id; which may take more than one attempt. What ended before, and nobody has taken over
+        meanwhile, is still recorded: the fence decides."""
         self._ledger.take()
+        if self._left:
+            left = Report(outcomes=self._left)
+            for outcome in self._store.exchange(self._enlistment.id, left, None, self._clock.now()).superseded:
+                _say_superseded(outcome)
+            self._left = []
         self._enlist()
         self._superseded = self._is_dropped = False
 
