@@ -346,6 +346,15 @@ class PostgresDatabase:
             finally:
                 _roll_back(connection)
 
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """What a question to the server itself gives, asked outside of any transaction."""
+
+        def attempt(_number: int, _end: float) -> T:
+            with sentences(self.where), self.connections.lend() as connection:
+                return question(connection)
+
+        return self._patiently(attempt)
+
     # a caller's transaction
 
     @contextmanager
@@ -381,13 +390,8 @@ class PostgresDatabase:
 
     def time(self) -> Instant:
         """What the database's clock shows."""
-
-        def ask(_number: int, _end: float) -> Instant:
-            with sentences(self.where), self.connections.lend() as connection:
-                (now,) = connection.execute(_TIME).fetchone() or (0,)
-                return int(now)
-
-        return self._patiently(ask)
+        (now,) = self.ask(lambda connection: connection.execute(_TIME).fetchone()) or (0,)
+        return int(now)
 
     def close(self) -> None:
         """Closes the idle connections; the next use opens afresh."""

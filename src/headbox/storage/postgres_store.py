@@ -60,8 +60,7 @@ class PostgresStore(SQLStore):
 
     def initialise(self, now: Instant) -> None:
         """Creates the schema in an empty database; in any other, StorageError if this code cannot work with it."""
-        with sentences(self._server.where), self._server.connections.lend() as connection:
-            version, oldest = postgres_migrate.read_version(connection)
+        version, oldest = self._server.ask(postgres_migrate.read_version)
         if version:
             postgres_migrate.refuse_others(version, oldest)
         else:
@@ -89,10 +88,9 @@ class PostgresStore(SQLStore):
 
     def status(self) -> dict[str, Any]:
         """What `db status` and readiness show."""
-        with sentences(self._server.where), self._server.connections.lend() as connection:
-            version, _ = postgres_migrate.read_version(connection)
-            (size,) = connection.execute(_SIZE, [list(TABLES)]).fetchone() or (0,)
-            server = connection.info.parameter_status("server_version")
+        version, _ = self._server.ask(postgres_migrate.read_version)
+        (size,) = self._server.ask(lambda connection: connection.execute(_SIZE, [list(TABLES)]).fetchone()) or (0,)
+        server = self._server.ask(lambda connection: connection.info.parameter_status("server_version"))
         return {
             "url": self._server.where,
             "kind": f"PostgreSQL {server}",
