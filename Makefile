@@ -12,7 +12,7 @@ RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
 WHEELS := examples/repositories/.downloaded
 
-.PHONY: help install serve test check bench lock clean
+.PHONY: help install serve test check bench chaos lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -33,6 +33,9 @@ check: install ## Check lint, format, types and import rules
 
 bench: install ## Measure speed: the drain, the latency, the schedule
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: install ## Break everything under load, and see what is kept: ARGS='--database postgres --seconds 600 --tasks 100000'
+	@$(BIN)/python -m tests.fault.chaos $(ARGS)
 
 lock: $(VENV) ## Pin the newest allowed dependencies, with hashes, in requirements/
 	@$(PIP) install --upgrade uv
