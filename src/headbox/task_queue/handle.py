@@ -171,11 +171,11 @@ class Task:
         end = _deadline(timeout)
         watch = self._home.store.watch()
         try:
-            while not self._has_ended():
+            while (ended := self._find_end()) is None:
                 watch.wait(self._until(end))
         finally:
             watch.close()
-        return self._outcome()
+        return self._become(ended)
 
     async def wait_async(self, timeout: float | timedelta | None = None) -> Any:
         """As `wait`, without holding a thread meanwhile."""
@@ -183,21 +183,22 @@ class Task:
         async with self._home.changes.listen() as next_change:
             while True:
                 change = next_change()
-                if await asyncio.to_thread(self._has_ended):
-                    return self._outcome()
+                if (ended := await asyncio.to_thread(self._find_end)) is not None:
+                    return self._become(ended)
                 await wait_for(change, self._until(end))
 
-    def _has_ended(self) -> bool:
-        """Whether the run that this task is, or one that took its place, has ended; if so the task becomes that run."""
-        record = self.record
-        run = record.run
-        while (archived := self._home.store.run(record.id, run)) is not None:
+    def _find_end(self) -> domain.Task | None:
+        """The run that this task is, or one that took its place, if it has ended. Several may wait on one object."""
+        run = self.record.run
+        while (archived := self._home.store.run(self.id, run)) is not None:
             if archived.final or (archived.is_recurring and archived.state != RESET):
-                self.record = archived
-                return True
+                return archived
             run += 1
-        self.record = self._home.store.get(record.id)
-        return False
+        return None
+
+    def _become(self, ended: domain.Task) -> Any:
+        self.record = ended
+        return Task(self._home, ended)._outcome()
 
     def _until(self, end: float | None) -> float:
         """The seconds to wait before looking again."""
@@ -205,7 +206,7 @@ class Task:
             return POLL_SECONDS
         left = end - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"the task {self.id} ({self.method_name}) is still {self.state}")
+            raise TimeoutError(f"the task {self.id} ({self.method_name}) is still {self.refresh().state}")
         return min(left, POLL_SECONDS)
 
     def _outcome(self) -> Any:
