@@ -242,6 +242,14 @@ def test_a_reservation_ends_when_the_task_is_gone_and_another_has_its_own_5_s() 
     assert shop.dispatcher.room(NOW + 9 * PATIENCE).runs == 3
 
 
+def test_a_reservation_keeps_no_weightless_task_waiting() -> None:
+    shop = Shop(2, async_children=1, async_concurrency=5)
+    shop.hand_out(task("light", "f"))
+    shop.dispatcher.note_passed_over("heavy", 2, NOW)
+    room = shop.dispatcher.room(NOW + PATIENCE)
+    assert (room.async_runs, room.max_weight) == (5, 0)
+
+
 def test_only_what_fits_is_asked_for() -> None:
     shop = Shop(4)
     assert shop.dispatcher.room(NOW).max_weight is None

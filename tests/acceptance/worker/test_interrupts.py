@@ -40,7 +40,7 @@ def floor(make_floor: Callable[[], Any], shopfloor: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def timed_out(floor: Any, shopfloor: Any) -> Ended:
-    neighbours = [shopfloor.last.enqueue(4, str(floor.journal_path)) for _ in range(2)]
+    neighbours = [shopfloor.last.enqueue(2.5, str(floor.journal_path)) for _ in range(2)]
     tasks = {name: getattr(shopfloor, name).options(timeout=0.5).enqueue() for name in STUCK}
     floor.ended(*tasks.values(), *neighbours)
     seconds = {name: _seconds(task.finish_time - task.start_time) - 0.5 for name, task in tasks.items()}
@@ -49,7 +49,7 @@ def timed_out(floor: Any, shopfloor: Any) -> Ended:
 
 @pytest.fixture(scope="module")
 def canceled(floor: Any, shopfloor: Any) -> Ended:
-    neighbours = [shopfloor.last.enqueue(4, str(floor.journal_path)) for _ in range(2)]
+    neighbours = [shopfloor.last.enqueue(2.5, str(floor.journal_path)) for _ in range(2)]
     tasks = {name: getattr(shopfloor, name).enqueue() for name in STUCK}
     for task in tasks.values():
         floor.running(task)
