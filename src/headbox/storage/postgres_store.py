@@ -14,10 +14,11 @@ from headbox.domain.task import Instant, Span
 from headbox.storage import lifecycle, postgres_backup, postgres_migrate
 from headbox.storage.housekeeping import housekeeping
 from headbox.storage.migrate import migrations
-from headbox.storage.postgres import READ, PostgresDatabase, PostgresTransaction
+from headbox.storage.postgres import READ, PostgresDatabase
 from headbox.storage.postgres_backup import TABLES
 from headbox.storage.postgres_connections import Connection, connect
 from headbox.storage.postgres_errors import sentences
+from headbox.storage.postgres_transaction import PostgresTransaction
 from headbox.storage.postgres_watch import PostgresWatch
 from headbox.storage.sql_store import SQLStore
 

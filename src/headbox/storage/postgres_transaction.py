@@ -1,0 +1,195 @@
+"""Named statements on a PostgreSQL connection: one transaction, a stream, or a single statement, and the news that each
+makes for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import tuple_row
+
+from headbox.domain.task import Task
+from headbox.storage.database import Row, Rows
+from headbox.storage.postgres_arrays import adapt_columns, columns, copy_types
+from headbox.storage.postgres_connections import Connection, adapt
+from headbox.storage.postgres_errors import Collision
+from headbox.storage.postgres_frontier import Frontier, Start, as_starts
+from headbox.storage.postgres_notices import News
+from headbox.storage.queries import formatted, load
+
+COPY_ROWS = 200  # tasks from which on they are copied into the table
+STREAM_ROWS = 1000  # rows that a stream fetches at a time
+
+_ENDED_BETWEEN: Final = b"SELECT EXISTS (SELECT FROM headbox_task_history WHERE id BETWEEN %b AND %b)"
+_BEGUN: Final = ("claim", "passed_over")
+_ENDS: Final = ("add_run", "archive_end", "archive_ends")
+# A callable that a worker is just publishing must not be found unknown: registrations are waited for.
+_BEFORE: Final = {"worker_names": b"LOCK TABLE headbox_workers IN SHARE MODE"}
+
+
+@cache
+def _statements(*, reading: bool) -> dict[str, bytes]:
+    return {name: formatted(sql) for name, sql in load("postgres", reading=reading).items()}
+
+
+class PostgresTransaction:
+    """Named statements on one connection, and the news that they make. `undo` gets out of what a refused statement
+    leaves behind, so that a verb can still find out who was in the way; it can commit nothing after that."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        undo: bytes | None = None,
+        *,
+        reading: bool = False,
+        frontier: Frontier | None = None,
+    ) -> None:
+        self._connection = connection
+        self._cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+        if not isinstance(connection, Connection):  # a caller's own
+            adapt(self._cursor.adapters)
+            adapt_columns(self._cursor.adapters)
+        self._statements = _statements(reading=reading)
+        self._reading = reading
+        self._undo = undo
+        self.is_doomed = False
+        self.news = News()
+        self._frontier = frontier or Frontier()
+        self._firsts: dict[tuple[str, bool, int], Start] = {}
+
+    def one(self, name: str, /, **parameters: Any) -> Row | None:
+        return self._run(name, self._begun(name, parameters)).fetchone()
+
+    def all(self, name: str, /, **parameters: Any) -> list[Row]:
+        if name == "levels":
+            return self._levels(**parameters)
+        if not self._reading and name in _BEFORE:
+            self._cursor.execute(_BEFORE[name])
+        rows = self._run(name, self._begun(name, parameters)).fetchall()
+        if name == "claim" and rows:
+            self._note_claimed(rows)
+        return rows
+
+    def change(self, name: str, /, **parameters: Any) -> int:
+        cursor = self._run(name, parameters)
+        self._note(name)
+        return cursor.rowcount
+
+    def many(self, name: str, /, names: tuple[str, ...], rows: Rows) -> int:
+        if not rows:
+            return 0
+        given = columns(names, rows)
+        if name == "add_task":
+            self.news.queues.update(given["queue"])
+            if len(rows) >= COPY_ROWS and self._undo is None and not self._may_have_ended(given["id"]):
+                return self._copy(names, rows)
+        return self.change(name, **given)
+
+    # claims begin where the level does
+
+    def _levels(self, queues: str | None) -> list[Row]:
+        frontier = self._frontier
+        known = frontier.known(queues)
+        if known is None:
+            rows = self._run("levels", {"queues": queues}).fetchall()
+            found = as_starts(rows)
+            frontier.note(queues, found, rows[0][5])
+        elif known:
+            found = as_starts(self._run("known_levels", columns(Start._fields, known)).fetchall())
+            frontier.note(queues, found)
+        else:
+            found = []
+        self._firsts = {start.level: start for start in found}
+        return [start[:4] for start in found]
+
+    def _begun(self, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if name not in _BEGUN:
+            return parameters
+        first = self._firsts[parameters["queue"], parameters["is_async"], parameters["priority"]]
+        return {**parameters, "first_time": first.due_time, "first_id": first.id}
+
+    def _note_claimed(self, rows: list[Row]) -> None:
+        self.news.has_claimed = True
+        last = max((Task(*row) for row in rows), key=attrgetter("due_time", "id"))
+        self._frontier.note_claimed((last.queue, last.is_async, last.priority), last.due_time, last.id)
+
+    # many tasks at once
+
+    def _may_have_ended(self, ids: list[str]) -> bool:
+        """Whether there are ended tasks among these ids; asked by one probe, so others in between count as well."""
+        found = self._cursor.execute(_ENDED_BETWEEN, [min(ids), max(ids)]).fetchone()
+        return found is not None and bool(found[0])
+
+    def _copy(self, names: tuple[str, ...], rows: Rows) -> int:
+        """Three times faster for many tasks, but refuses an id that is there already: then all is run again without."""
+        try:
+            with self._cursor.copy(
+                f"COPY headbox_tasks ({', '.join(names)}) FROM STDIN (FORMAT binary)".encode()
+            ) as copy:
+                copy.set_types(copy_types(names))
+                for row in rows:
+                    copy.write_row(row)
+        except errors.UniqueViolation as error:
+            raise Collision("some tasks are there already") from error
+        return len(rows)
+
+    def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
+        return self.change(name, **columns(names, rows, texts=True), **parameters) if rows else 0
+
+    def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        with psycopg.Cursor(self._connection, row_factory=tuple_row) as cursor:
+            return iter(cursor.execute(formatted(sql), parameters, binary=True).fetchall())
+
+    def _run(self, name: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Row]:
+        try:
+            return self._cursor.execute(self._statements[name], parameters, binary=True)
+        except errors.UniqueViolation as error:
+            if self._undo is None:
+                raise Collision(f"another transaction was first: {error.diag.message_primary}") from error
+            self.is_doomed = True
+            self._connection.execute(self._undo)
+            raise
+
+    def _note(self, name: str) -> None:
+        """Keeps whom a change concerns: `RETURNING queue` or `RETURNING worker`."""
+        if name in _ENDS:
+            self.news.has_ended = True
+        if described := self._cursor.description:
+            concerned = self.news.queues if described[0].name == "queue" else self.news.workers
+            concerned.update(found for (found,) in self._cursor.fetchall() if found is not None)
+
+
+class StreamingTransaction(PostgresTransaction):
+    """Fetches what is consumed as it comes."""
+
+    def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        with psycopg.ServerCursor(self._connection, "headbox", row_factory=tuple_row) as cursor:
+            cursor.itersize = STREAM_ROWS
+            yield from cursor.execute(formatted(sql), parameters, binary=True)
+
+
+class SingleStatement(PostgresTransaction):
+    """One statement is a consistent reading by itself; the second one ends it."""
+
+    _asked = False
+
+    def _run(self, name: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Row]:
+        self._ask()
+        return super()._run(name, parameters)
+
+    def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        self._ask()
+        return super().select(sql, parameters)
+
+    def _ask(self) -> None:
+        if self._asked:
+            raise MoreThanOne
+        self._asked = True
+
+
+class MoreThanOne(Exception):
+    """A work needs a transaction after all."""
