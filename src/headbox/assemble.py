@@ -57,7 +57,9 @@ def run_api(settings: Settings, announce: Callable[[TaskQueue, str, str], object
     server.run_on_socket()
 
 
-def run_work(loaded: Loaded, *, preload: bool, status: Callable[[Mapping[str, Any]], None] | None) -> int:
+def run_work(
+    loaded: Loaded, *, preload: bool, has_parent: bool, status: Callable[[Mapping[str, Any]], None] | None
+) -> int:
     """Runs a worker until it is told to stop, and gives its exit status. Tasks never see the admin's password.
 
     `status` is told {"database": url} once the database is ready: that of the application, if it names one.
@@ -67,7 +69,7 @@ def run_work(loaded: Loaded, *, preload: bool, status: Callable[[Mapping[str, An
     os.environ.pop("HEADBOX_ADMIN_PASSWORD", None)
     settings = msgspec.structs.replace(loaded.settings, admin_password=None)
     database_given = loaded.origins["database"].startswith("option")
-    return run_worker(settings, preload=preload, database_given=database_given, status=status)
+    return run_worker(settings, preload=preload, database_given=database_given, has_parent=has_parent, status=status)
 
 
 def make_admin(queue: TaskQueue, password: str | None, *, is_watched: bool) -> str:

@@ -75,7 +75,7 @@ def work(preload: bool, parent: int | None, status_fd: int | None, program: str 
     from headbox.assemble import run_work
 
     begin(parent)
-    return run_work(load(typed), preload=preload, status=reporter(status_fd))
+    return run_work(load(typed), preload=preload, has_parent=parent is not None, status=reporter(status_fd))
 
 
 def begin(parent: int | None) -> None:

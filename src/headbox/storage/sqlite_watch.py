@@ -4,8 +4,11 @@ Whether there was one says `PRAGMA data_version`."""
 
 from __future__ import annotations
 
+import logging
+import os
 import select
 import time
+from typing import Any, Protocol, cast
 
 from inotify_simple import INotify, flags
 
@@ -14,6 +17,47 @@ from headbox.storage.sqlite import SQLiteDatabase, sentences
 FIRST_PAUSE = 0.001  # seconds from the writing of the log to a look for the commit; then twice that, and so on
 LAST_PAUSE = 0.128
 SAFETY_NET = 1.0  # seconds between looks when nothing was heard
+POLL = 0.05  # seconds between looks where nothing can be heard
+
+logger = logging.getLogger(__name__)
+
+
+class Ear(Protocol):
+    """What of inotify a watch needs."""
+
+    def fileno(self) -> int: ...
+    def read(self, timeout: int) -> list[Any]: ...
+    def close(self) -> None: ...
+
+
+class _Deaf:
+    """Where the system has no inotify instance left."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.eventfd(0, os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def read(self, timeout: int) -> list[Any]:
+        return []
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _listen(database: SQLiteDatabase) -> Ear:
+    """Inotify on the log and the bell; without it a watch polls."""
+    try:
+        ear = INotify(nonblocking=True)
+    except OSError as error:
+        logger.warning(
+            "no inotify (%s), changes are polled for; raise fs.inotify.max_user_instances", error.strerror
+        )
+        return _Deaf()
+    ear.add_watch(f"{database.path}-wal", flags.MODIFY)
+    ear.add_watch(database.bell(), flags.MODIFY)
+    return cast("Ear", ear)
 
 
 class SQLiteWatch:
@@ -23,18 +67,16 @@ class SQLiteWatch:
         self._path = database.path
         self._connection = database.connect(read_only=True)
         self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # makes sure that the log exists
-        self._notify = INotify(nonblocking=True)
-        self._notify.add_watch(f"{database.path}-wal", flags.MODIFY)
-        self._notify.add_watch(database.bell(), flags.MODIFY)
+        self._ear: Ear = _listen(database)
         self._version = self._data_version()
         self._pause: float | None = None
 
     def fileno(self) -> int:
-        return int(self._notify.fileno())
+        return int(self._ear.fileno())
 
     def changed(self) -> bool:
         """Whether somebody has committed since this last said so. Reads pending inotify events."""
-        heard = bool(self._notify.read(timeout=0))
+        heard = bool(self._ear.read(timeout=0))
         version = self._data_version()
         if version != self._version:
             self._version = version
@@ -48,7 +90,8 @@ class SQLiteWatch:
 
     def pause(self) -> float:
         """Seconds after which it is worth asking again, even if there is nothing to read."""
-        return SAFETY_NET if self._pause is None else self._pause
+        rest = POLL if isinstance(self._ear, _Deaf) else SAFETY_NET
+        return rest if self._pause is None else self._pause
 
     def wait(self, seconds: float) -> bool:
         """Waits for a change at most so long; True if there was one."""
@@ -57,11 +100,11 @@ class SQLiteWatch:
             left = end - time.monotonic()
             if left <= 0:
                 return False
-            select.select([self._notify], [], [], min(left, self.pause()))
+            select.select([self._ear], [], [], min(left, self.pause()))
         return True
 
     def close(self) -> None:
-        self._notify.close()
+        self._ear.close()
         self._connection.close()
 
     def _data_version(self) -> int:

@@ -32,9 +32,6 @@ class Room(msgspec.Struct, frozen=True):
     max_weight: int | None  # None: any
 
 
-NO_ROOM = Room(0, 0, 0)
-
-
 class Shelved(msgspec.Struct):
     """A claimed run that no child has yet."""
 
@@ -90,8 +87,8 @@ class Dispatcher:
         """How much to claim."""
         weight = self.weight
         reserved = self.reserved(now)
-        if reserved and not self._fits(reserved, weight):
-            return NO_ROOM
+        if reserved and not self._fits(reserved, weight):  # what weighs nothing may start all the same
+            return Room(0, self._async_room() if self.async_names else 0, 0)
         rooms = {child: room for child, room in self._rooms(now).items() if room >= self._most(child) // 2}
         waiting = sum(1 for shelved in self._shelf if not self.is_async(shelved.task))
         room = sum(rooms.values()) - waiting

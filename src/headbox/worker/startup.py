@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import selectors
 import sys
 from collections.abc import Callable
@@ -27,14 +28,18 @@ def run_worker(
     *,
     preload: bool = True,
     database_given: bool = False,
+    has_parent: bool = False,
     status: Callable[[dict[str, Any]], None] | None = None,
 ) -> int:
     """Runs a worker until it is told to end. Returns the exit status: 0 drained, 1 it could not work (and says why).
 
     `database_given`: the database was named by an option or the environment, so an application that names another is
-    an error. `status` is told {"database": url} once the database is there and ready.
+    an error. `has_parent`: a `serve` passes its signals on. `status` is told {"database": url} once the database is
+    there and ready.
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
+    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each child takes three
     nursery, ready, url = None, None, settings.database
     try:
         if settings.app is not None:
@@ -43,7 +48,8 @@ def run_worker(
             url = _resolve_database(settings, ready, database_given)
         store = open_store(url, settings.finished_lifetime)
         store.initialise(store.clock().now())
-        Supervisor(store, settings, nursery, ready).run(lambda: status({"database": url}) if status else None)
+        supervisor = Supervisor(store, settings, nursery, ready, has_parent=has_parent)
+        supervisor.run(lambda: status({"database": url}) if status else None)
     except HeadboxError as error:
         logger.error("%s", error)
         return 1

@@ -37,14 +37,22 @@ logger = logging.getLogger(__name__)
 class Supervisor:
     """One worker. `run` returns when it was told to end and has."""
 
-    def __init__(self, store: Store, settings: Settings, nursery: Nursery | None, ready: Ready | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        nursery: Nursery | None,
+        ready: Ready | None,
+        *,
+        has_parent: bool = False,
+    ) -> None:
         self._store = store
         self._settings = settings
         self._nursery = nursery
         self._ready = ready
         self._clock = store.clock()
         self._selector = selectors.DefaultSelector()
-        self._signals = Signals(self._selector)
+        self._signals = Signals(self._selector, repeats_count=not has_parent)
         self._neighbours = Neighbours(self._selector, lambda: self._enlistment.upkeep.hurry())
         self._ledger = Ledger()
         self._dispatcher = Dispatcher(settings)
@@ -359,8 +367,8 @@ class Supervisor:
         self._enlistment.drop()
 
     def _start_afresh(self) -> None:
-        """Comes again under a new id; which may take more than one attempt. What ended before, and nobody has taken over
-        meanwhile, is still recorded: the fence decides."""
+        """Comes again under a new id; which may take more than one attempt. What ended before, and nobody has taken
+        over meanwhile, is still recorded: the fence decides."""
         self._ledger.take()
         if self._left:
             left = Report(outcomes=self._left)
