@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import signal
 import sys
 
 from tests.fault.chaos.engine import Plan, run, tidy
@@ -35,6 +36,7 @@ def main() -> int:
     plan = Plan(
         database=given.database, seconds=given.seconds, tasks=given.tasks, seed=given.seed, only=tuple(given.only)
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     say(f"seed {plan.seed}")
     outcome = run(plan, say)
     say("\n".join(lines(outcome)))

@@ -224,10 +224,10 @@ class _Run:
             verdict.blame(kind, sentence)
         for sentence in self._house.dead():
             verdict.blame("died", sentence)
-        for process in self._house.processes:
-            if "Traceback" in process.log:
-                at = process.log.index("Traceback")
-                verdict.blame("traceback", f"{process.name}: {process.log[at : at + 3000]}")
+        logs_of_all = [process.log for process in self._house.processes]
+        verdict.figures["tracebacks in logs"] = sum(
+            log.count("Traceback (most recent call last)") for log in logs_of_all
+        )
         for problem in self._store.check():
             verdict.blame("unsound database", problem)
         return verdict
