@@ -20,7 +20,7 @@ from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
 from headbox.storage.database import Transaction
 from headbox.storage.postgres_arrays import adapt_columns
-from headbox.storage.postgres_connections import SETTINGS, Connection, Connections, read_url
+from headbox.storage.postgres_connections import INCARNATION, SETTINGS, Connection, Connections, read_url
 from headbox.storage.postgres_errors import Collision, ConnectionLost, is_broken, sentences
 from headbox.storage.postgres_frontier import Frontier
 from headbox.storage.postgres_notices import Notices, send
@@ -42,7 +42,7 @@ COLLISIONS = 10  # after which a transaction that others keep interfering with i
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _AGAIN: Final = f"ROLLBACK; {_WRITE}".encode()
 READ: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_STATUS: Final = b"SELECT pg_xact_status(%s::text::xid8)"
+_STATUS: Final = f"SELECT pg_xact_status(%s::text::xid8), {INCARNATION}".encode()
 _END_BACKEND: Final = (
     b"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE backend_xid = %s::text::xid8::xid"
 )
@@ -69,12 +69,13 @@ class PostgresDatabase:
 
     # writing
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
         """Runs `work` in a transaction. When the connection breaks before it has committed it is run again, on another
-        one, for as long as `patience` allows; whether a commit whose answer was lost took place is found out."""
-        return self._patiently(lambda attempt, end: self._write(work, attempt, end))
+        one, for as long as `patience` allows. Where the answer to the commit was lost, it is found out whether it took
+        place; where that cannot be known, a repeatable work is run again."""
+        return self._patiently(lambda attempt, end: self._write(work, attempt, end, is_repeatable))
 
-    def _write(self, work: Callable[[Transaction], T], attempt: int, end: float) -> T:
+    def _write(self, work: Callable[[Transaction], T], attempt: int, end: float, is_repeatable: bool) -> T:
         with sentences(self.where), self.connections.lend() as connection:
             xid = _begin(connection)
             # The first collision may be with somebody who has just committed: then all is looked at again.
@@ -83,7 +84,7 @@ class PostgresDatabase:
                 value = work(transaction)
                 if transaction.is_doomed:
                     raise StorageError("nothing was written: another task is in the way")
-                self._commit(connection, xid, end)
+                self._commit(connection, xid, is_repeatable, end)
             except BaseException:
                 _roll_back(connection)
                 raise
@@ -94,42 +95,44 @@ class PostgresDatabase:
                     self.notices.tell(connection, transaction.news)
             return value
 
-    def _commit(self, connection: Connection, xid: str, end: float) -> None:
+    def _commit(self, connection: Connection, xid: str, is_repeatable: bool, end: float) -> None:
         try:
             done = connection.command(b"COMMIT")
         except psycopg.OperationalError as error:
             if not is_broken(error):
                 raise
             connection.close()
-            if not self._has_committed(xid, max(end, time.monotonic() + 1.0)):
-                raise ConnectionLost(
-                    f"{self.where}: the connection broke, and nothing was written; try again"
-                ) from error
-        else:
-            if done.statusmessage != "COMMIT":
-                raise StorageError(
-                    f"{self.where}: a statement had failed, so nothing was written; see the server's log"
-                )
+            match self._find_out(xid, connection.incarnation, max(end, time.monotonic() + 1.0)):
+                case True:
+                    return
+                case False:
+                    what = "the connection broke, and nothing was written; try again"
+                    raise ConnectionLost(f"{self.where}: {what}") from error
+            what = "the connection broke while it committed; what was asked may have been done or not: look before you"
+            unknown = ConnectionLost if is_repeatable else StorageUnavailable
+            raise unknown(f"{self.where}: {what} ask again") from error
+        if done.statusmessage != "COMMIT":
+            raise StorageError(f"{self.where}: a statement had failed, so nothing was written; see the server's log")
 
-    def _has_committed(self, xid: str, end: float) -> bool:
-        """Whether a transaction whose commit was not answered took place. One that still waits for its commit, on a
-        connection that is gone, is ended."""
+    def _find_out(self, xid: str, incarnation: str, end: float) -> bool | None:
+        """Whether a transaction whose commit was not answered took place; None if that cannot be known. One that still
+        waits for its commit, on a connection that is gone, is ended. A server that has crashed since gives the ids of
+        what it has forgotten to other transactions: what it says of ours means nothing then."""
         for pause in pauses():
             try:
                 with self.connections.lend() as connection:
-                    (status,) = connection.execute(_STATUS, [xid]).fetchone() or (None,)
+                    status, now = connection.execute(_STATUS, [xid]).fetchone() or (None, "")
+                    if now != incarnation:
+                        return None
                     if status != "in progress":
                         return bool(status == "committed")
                     connection.execute(_END_BACKEND, [xid])
             except errors.InvalidParameterValue:
-                return False  # a server that took over, and has not come as far
+                return None  # a server that took over, and has not come as far
             except (psycopg.Error, StorageUnavailable) as error:
                 logger.debug("cannot ask yet whether transaction %s has committed: %s", xid, error)
             if time.monotonic() > end:
-                raise StorageUnavailable(
-                    f"{self.where}: the connection broke while it committed; what was asked may have been done or not:"
-                    " look before you ask again"
-                )
+                return None
             time.sleep(pause)
         raise AssertionError("pauses never end")
 

@@ -34,6 +34,9 @@ SETTINGS: Final = """SELECT set_config('idle_in_transaction_session_timeout', '5
     set_config('lock_timeout', '5s', {local}),
     set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), {local}),
     set_config('enable_seqscan', 'off', {local}), set_config('jit', 'off', {local})"""
+# Changes whenever the server recovers from a crash, and is another one's after a failover (or if somebody resets these
+# statistics, which does no harm).
+INCARNATION: Final = "(SELECT stats_reset::text FROM pg_stat_wal)"
 _DEFAULTS: Final[dict[str, str | int]] = {
     "application_name": "headbox",
     "connect_timeout": CONNECT_SECONDS,
@@ -49,6 +52,7 @@ class Connection(psycopg.Connection[Any]):
 
     answer_seconds: float | None = ANSWER_SECONDS
     is_pooled = False  # a pooler stands between: what one transaction sets, another client may find
+    incarnation = ""  # of the server, when it was made
     idle_since = 0.0
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
@@ -136,7 +140,8 @@ def _set_up(connection: Connection, where: str) -> None:
         connection.close()
         raise ConnectionLost(f"{where}: it is a standby; name the primary, or wait for the failover")
     adapt(connection.adapters)
-    (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (0,)
+    asked = f"SELECT pg_backend_pid(), {INCARNATION}".encode()
+    pid, connection.incarnation = connection.execute(asked).fetchone() or (0, "")
     if pid == connection.info.backend_pid:
         connection.execute(SETTINGS.format(local=False).encode())
     else:

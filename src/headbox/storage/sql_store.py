@@ -42,7 +42,7 @@ class SQLStore:
         if connection is not None:
             with self._database.join(connection) as tx:
                 return lifecycle.enqueue(self._database, tx, tasks)
-        return self._database.write(lambda tx: lifecycle.enqueue(self._database, tx, tasks))
+        return self._database.write(lambda tx: lifecycle.enqueue(self._database, tx, tasks), is_repeatable=True)
 
     def cancel(self, id: str, now: Instant) -> Task:
         return self._database.write(lambda tx: lifecycle.cancel(tx, id, now))
@@ -130,14 +130,16 @@ class SQLStore:
             raise
 
     def heartbeat(self, worker: str, now: Instant) -> bool:
-        return self._database.write(lambda tx: tx.change("heartbeat", worker=worker, now=now)) == 1
+        beat = self._database.write(lambda tx: tx.change("heartbeat", worker=worker, now=now), is_repeatable=True)
+        return beat == 1
 
     def deregister(self, worker: str, now: Instant) -> None:
         self._database.discharge(worker)
         self._database.write(lambda tx: tx.change("delete_worker", worker=worker))
 
     def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
-        return self._database.write(lambda tx: exchange.exchange(tx, worker, report, claim, now))
+        # What was finished is found in the history, and what was claimed is released by the worker's own review.
+        return self._database.write(lambda tx: exchange.exchange(tx, worker, report, claim, now), is_repeatable=True)
 
     def ready(self, claim: ClaimRequest, now: Instant) -> Instant | None:
         return self._database.read(lambda tx: exchange.ready(tx, claim))

@@ -139,7 +139,7 @@ class SQLiteDatabase:
 
     # writing
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
         """Group commit without a thread: whoever finds the lock free commits all that is queued by then."""
         self._after_fork()
         mine = _Work(work)
@@ -375,9 +375,7 @@ def _named(error: BaseException, path: Path | None) -> BaseException:
             if name.startswith(prefix):
                 return kind(where + sentence)
         if "no such table: headbox_" in str(error):
-            return StorageError(
-                f"{where}it has no Headbox tables; use the queue's own, or start Headbox on it"
-            )
+            return StorageError(f"{where}it has no Headbox tables; use the queue's own, or start Headbox on it")
     elif isinstance(error, OSError) and not isinstance(error, BlockingIOError):
         return StorageError(f"{where}{error.strerror or error}; check the folder and the disk")
     return error

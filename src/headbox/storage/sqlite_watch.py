@@ -51,9 +51,7 @@ def _listen(database: SQLiteDatabase) -> Ear:
     try:
         ear = INotify(nonblocking=True)
     except OSError as error:
-        logger.warning(
-            "no inotify (%s), changes are polled for; raise fs.inotify.max_user_instances", error.strerror
-        )
+        logger.warning("no inotify (%s), changes are polled for; raise fs.inotify.max_user_instances", error.strerror)
         return _Deaf()
     ear.add_watch(f"{database.path}-wal", flags.MODIFY)
     ear.add_watch(database.bell(), flags.MODIFY)
