@@ -50,8 +50,8 @@ class Database(Protocol):
     url: str
 
     def write(self, work: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
-        """Runs `work` in a write transaction and commits; several threads' works may share one commit. `is_repeatable`: it
-        may be run again where nobody knows whether it was committed."""
+        """Runs `work` in a write transaction and commits; several threads' works may share one commit.
+        `is_repeatable`: it may be run again where nobody knows whether it was committed."""
         ...
 
     def read(self, work: Callable[[Transaction], T]) -> T:

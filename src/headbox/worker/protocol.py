@@ -222,11 +222,14 @@ class Outlet:
         self._pid = os.getpid()
 
     def send(self, *messages: FromChild) -> None:
-        """Sends in one write; waits for room. RuntimeError in a process that a task forked: the frames would mix;
-        BrokenPipeError when the supervisor is gone."""
+        """Sends in one write; waits for room. RuntimeError in a process that a task forked: the frames would mix. Ends
+        the process when the supervisor is gone: nobody could take its word any more."""
         if os.getpid() != self._pid:
             raise RuntimeError("only the process that runs the task can report its progress, not one that it forked")
         data = b"".join(map(frame, messages))
         with self._lock:
-            while (sent := os.write(self._descriptor, data)) < len(data):  # a signal cut it short
-                data = data[sent:]
+            try:
+                while (sent := os.write(self._descriptor, data)) < len(data):  # a signal cut it short
+                    data = data[sent:]
+            except BrokenPipeError:
+                os._exit(1)
