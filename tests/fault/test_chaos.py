@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.fault.chaos.checker import Evidence, Period, Run, judge
+from tests.fault.chaos.checker import judge
 from tests.fault.chaos.engine import Plan, run, tidy
+from tests.fault.chaos.evidence import Evidence, Period, Run
 from tests.fault.chaos.journal import Line
 from tests.fault.chaos.ledger import ACCEPTED, REFUSED, UNKNOWN, Ledger
 

@@ -14,9 +14,10 @@ from typing import NamedTuple
 import msgspec
 
 from headbox.storage.store import Store, open_store
-from tests.fault.chaos import checker, postgres_faults, sqlite_faults, workload
-from tests.fault.chaos.checker import Period, Verdict
+from tests.fault.chaos import postgres_faults, sqlite_faults, workload
+from tests.fault.chaos.checker import Verdict, judge
 from tests.fault.chaos.clients import Client, HTTPClient, PythonClient, TransactionalClient, schedule_ticks
+from tests.fault.chaos.evidence import Period, gather, skips_in
 from tests.fault.chaos.faults import Fault, Scene
 from tests.fault.chaos.house import API, House, Process, Stuck, free_port, until
 from tests.fault.chaos.journal import Journal
@@ -68,8 +69,7 @@ def _prepared(site: Site) -> Iterator[Store]:
     store = open_store(site.client_url())
     clock = store.clock()
     store.initialise(clock.now())
-    rows_ = site.connect()
-    with rows_ as connection:
+    with site.connect() as connection:
         connection.execute(CREATE_ORDERS)
     with workload.queue.using(store, clock):
         yield store
@@ -214,16 +214,14 @@ class _Run:
 
     def _judge(self) -> Verdict:
         logs = [worker.log for worker in self._house.workers]
-        skips = checker.skips_in(logs)
-        evidence = checker.gather(self._site, self._journal, self._ledger, self._periods, skips)
-        verdict = checker.judge(evidence)
+        verdict = judge(gather(self._site, self._journal, self._ledger, self._periods, skips_in(logs)))
         verdict.figures["results of superseded runs that were dropped"] = sum(
             log.count("superseded, its result was dropped") for log in logs
         )
         for kind, sentence in self._troubles:
             verdict.blame(kind, sentence)
-        for sentence in self._house.dead():
-            verdict.blame("died", sentence)
+        for sentence in self._house.falls():
+            verdict.blame("fallen", sentence)
         logs_of_all = [process.log for process in self._house.processes]
         verdict.figures["tracebacks in logs"] = sum(
             log.count("Traceback (most recent call last)") for log in logs_of_all

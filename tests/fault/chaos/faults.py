@@ -69,10 +69,7 @@ def kill_api(scene: Scene) -> None:
 
 def drain_supervisor(scene: Scene) -> None:
     """A rolling restart of one."""
-    worker = scene.worker()
-    worker.process.terminate()
-    worker.process.wait(60)
-    worker.start()
+    scene.worker().drain()
 
 
 def stop_supervisor(scene: Scene) -> None:

@@ -43,6 +43,7 @@ class Process:
         shell = {name: value for name, value in os.environ.items() if not name.startswith("HEADBOX_")}
         self._environment = shell | environment | {MARK: self.mark, "XDG_RUNTIME_DIR": str(folder)}
         self.process: subprocess.Popen[bytes]
+        self.falls: list[str] = []  # ends that nobody had asked for
         self.start()
 
     def start(self) -> None:
@@ -91,10 +92,26 @@ class Process:
         forkserver = self.forkserver()
         return [pid for pid in self.pids() if pid not in (self.pid, forkserver)]
 
+    def note_fall(self) -> None:
+        """Notes if it has ended though nobody has killed it."""
+        status = self.process.poll()
+        if status is not None:
+            self.falls.append(f"{self.name} ended by itself, status {status}: {self.log[-1500:]}")
+
     def kill(self) -> None:
         """SIGKILL, and another life."""
+        self.note_fall()
         self.process.kill()
         self.process.wait()
+        self.start()
+
+    def drain(self) -> None:
+        """SIGTERM, and another life."""
+        self.note_fall()
+        self.process.terminate()
+        status = self.process.wait(PATIENCE)
+        if status not in (0, -signal.SIGTERM):  # by the signal itself: it was not yet at work
+            self.falls.append(f"{self.name} was told to stop and ended with status {status}: {self.log[-1500:]}")
         self.start()
 
     def close(self) -> None:
@@ -160,9 +177,11 @@ class House:
         """All of them."""
         return [self.api, *self.workers]
 
-    def dead(self) -> list[str]:
-        """Those that have ended though nobody has killed them, with the end of what they said."""
-        return [f"{each.name} ended by itself: {each.log[-1500:]}" for each in self.processes if each.process.poll()]
+    def falls(self) -> list[str]:
+        """What has ended though nobody has killed it."""
+        for process in self.processes:
+            process.note_fall()
+        return [fall for process in self.processes for fall in process.falls]
 
     def note_stacks(self) -> None:
         """Appends to each log what every thread of the process is at."""
