@@ -24,6 +24,8 @@ class Proxy:
         self._silent = threading.Event()
         self.lost = 0  # how often something was lost as asked
         self.refuses = False
+        self.refuses_after_loss = False
+        self.broken = threading.Event()  # something was lost
         threading.Thread(target=self._accept, daemon=True).start()
 
     # what it may be told
@@ -84,16 +86,21 @@ class Proxy:
                 if self._silent.is_set():
                     continue
                 if source in self._unheard:
-                    self.lost += 1
+                    self._note_loss()
                     break
                 if source is pair[0] and self._words and self._words[0][0] in data:
                     _, is_answer = self._words.pop(0)
                     if not is_answer:
-                        self.lost += 1
+                        self._note_loss()
                         break
                     self._unheard.add(sink)
                 sink.sendall(data)
         _break(pair)
+
+    def _note_loss(self) -> None:
+        self.lost += 1
+        self.refuses |= self.refuses_after_loss
+        self.broken.set()
 
 
 def _break(pair: Pair) -> None:

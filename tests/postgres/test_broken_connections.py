@@ -194,7 +194,7 @@ def test_transactions_that_lock_each_other_out_are_run_again(store: PostgresStor
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(attempts) == 3 and store.get(one.id).removed and store.get(two.id).removed
+    assert len(attempts) >= 3 and store.get(one.id).removed and store.get(two.id).removed
 
 
 def test_idle_connections_are_closed_in_time(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:

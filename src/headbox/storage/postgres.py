@@ -145,6 +145,8 @@ class PostgresDatabase:
             except Collision:
                 if number >= COLLISIONS:
                     raise
+                if number:
+                    time.sleep(next(waits))
             except ConnectionLost:
                 pause = next(waits)
                 if time.monotonic() + pause > end:
