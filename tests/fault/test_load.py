@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 TASKS = 2000
-KILLS = 5
+KILLS = 4
 
 
 def _kill_everything(work: Any) -> None:

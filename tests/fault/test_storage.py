@@ -165,17 +165,15 @@ def test_a_corrupt_value_ends_in_a_visible_state_and_the_worker_goes_on(
 )
 @pytest.mark.parametrize("name", ["nothing", "fail"])
 def test_a_corrupt_schedule_ends_in_a_visible_state_and_the_worker_goes_on(
-    floor: Any, shopfloor: Any, change: str, name: str
+    shared: Any, shopfloor: Any, change: str, name: str
 ) -> None:
     task = getattr(shopfloor, name).options(delay=3600).enqueue()
-    task.reschedule(IntervalScheduler(timedelta(hours=1)))
-    _spoil(floor, task, change)
-    work = floor.start("--concurrency", "1")
-    neighbours = [shopfloor.add.enqueue(1, 2) for _ in range(5)]
-    floor.ended(*neighbours)
-    (run,) = floor.until(task.history)
+    task.reschedule(IntervalScheduler(timedelta(hours=1), runs=2, start_time=task.scheduled_time))
+    _spoil(shared, task, change)
+    (run,) = shared.until(task.history)
     assert run.state in ("finished", "error")
-    assert work.process.poll() is None and "Traceback" not in work.log
+    assert shopfloor.add.enqueue(1, 2).wait(30) == 3
+    assert "Traceback" not in shared.works[0].log
 
 
 def test_a_database_that_is_moved_away_is_a_sentence_and_work_goes_on_when_it_is_back(
