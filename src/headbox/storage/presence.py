@@ -106,11 +106,16 @@ def schedule(database: Database, tx: Transaction, task: Task) -> Task:
 
 def end_undeclared(tx: Transaction, alive: Sequence[Worker], now: Instant) -> list[Task]:
     """Removes declared schedules whose application has live workers of which none declares them any more."""
+    return [remove(tx, id, now) for id in undeclared(tx, alive)]
+
+
+def undeclared(tx: Transaction, alive: Sequence[Worker]) -> list[str]:
+    """The ids of those schedules."""
     applications = {worker.app for worker in alive if worker.app is not None}
     declared = {name for worker in alive for name in worker.declares}
-    ended = []
-    for row in tx.all("declared_schedules"):
-        task = Task(*row)
-        if task.declared_by in applications and task.schedule_name not in declared and not task.removed:
-            ended.append(remove(tx, task.id, now))
-    return ended
+    tasks = [Task(*row) for row in tx.all("declared_schedules")]
+    return [
+        task.id
+        for task in tasks
+        if task.declared_by in applications and task.schedule_name not in declared and not task.removed
+    ]

@@ -160,6 +160,8 @@ class SQLStore:
             for worker in present
             if (worker.id in workers if workers is not None else not self._database.is_alive(worker, now))
         ]
+        if not dead and not self._database.read(lambda tx: tx.all("running_without_worker")):
+            return []  # nearly always: then nothing is to be locked
         lost = self._database.write(lambda tx: presence.rescue(tx, dead, now, by_itself=by_itself))
         for worker in dead:
             self._database.discharge(worker.id)
@@ -167,6 +169,8 @@ class SQLStore:
 
     def end_undeclared(self, now: Instant) -> list[Task]:
         alive = [worker for worker in self.workers() if self._database.is_alive(worker, now)]
+        if not self._database.read(lambda tx: presence.undeclared(tx, alive)):
+            return []
         return self._database.write(lambda tx: presence.end_undeclared(tx, alive, now))
 
     def callables(self) -> list[Callable]:

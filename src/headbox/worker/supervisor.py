@@ -71,6 +71,7 @@ class Supervisor:
         self._left: list[Outcome] = []  # by a worker that was dropped, and not recorded yet
         self._retry_at = 0
         self._review_at = 0
+        self._is_unsure = False  # a claim may have been committed whose answer never came
         self._stopping = 0  # signals that asked for the end
         self._interrupt_at: int | None = None
         self._give_up_at = 0
@@ -193,7 +194,8 @@ class Supervisor:
         request = self._request(now)
         pressing = self._ledger.is_pressing(now)
         upkeep_is_due = self._enlistment.upkeep.is_due(self._clock.now())
-        review = self._in_hand() if now >= self._review_at else None
+        is_review_due = now >= self._review_at and (self._is_unsure or self._dispatcher.runs_in_hand > 0)
+        review = self._in_hand() if is_review_due else None
         if not (request or pressing or upkeep_is_due or review is not None or self._look_for_cancels):
             return None
         errand = Errand(
@@ -208,7 +210,7 @@ class Supervisor:
         self._curious = self._curious and request is None
         self._look_for_cancels = False
         if review is not None:
-            self._review_at = now + REVIEW
+            self._review_at, self._is_unsure = now + REVIEW, False
         return errand
 
     def _in_hand(self) -> Runs:
@@ -262,7 +264,7 @@ class Supervisor:
         else:
             self._ledger.give_back(errand.report)
             self._ledger.outcomes += self._enlistment.upkeep.take_ended()
-        self._look_for_cancels = True
+        self._look_for_cancels = self._is_unsure = True
         if isinstance(error, Superseded):
             self._superseded = True
         elif isinstance(error, StorageError):
