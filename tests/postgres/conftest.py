@@ -12,7 +12,7 @@ import pytest
 from headbox.domain.schedulers import parse_instant
 from headbox.domain.task import HOUR, SECOND, Task
 from headbox.identifiers import new_id
-from headbox.storage.postgres_store import PostgresStore
+from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import Worker
 from tests import postgres_server
 from tests.tcp_proxy import Proxy, proxied

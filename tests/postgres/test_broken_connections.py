@@ -9,8 +9,8 @@ import pytest
 
 from headbox.domain.errors import StorageUnavailable
 from headbox.domain.task import HOUR
-from headbox.storage import postgres_connections
-from headbox.storage.postgres_store import PostgresStore
+from headbox.storage.postgres import connections as postgres_connections
+from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import ClaimRequest, Report
 from tests.postgres.conftest import NOON, a_task, a_worker, end_backends
 from tests.tcp_proxy import Proxy

@@ -12,7 +12,7 @@ from headbox.domain.errors import NonUniqueTask, StateConflict, Superseded
 from headbox.domain.outcomes import Outcome
 from headbox.domain.schedulers import parse_instant
 from headbox.domain.task import HOUR, SECOND
-from headbox.storage.postgres_store import PostgresStore
+from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import ClaimRequest, Report
 from tests.postgres.conftest import NOON, a_task, a_worker
 

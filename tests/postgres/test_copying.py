@@ -10,8 +10,8 @@ from msgspec.structs import asdict, replace
 
 from headbox.domain.errors import NonUniqueTask
 from headbox.domain.task import Task
-from headbox.storage.postgres_store import PostgresStore
-from headbox.storage.postgres_transaction import COPY_ROWS, PostgresTransaction
+from headbox.storage.postgres.store import PostgresStore
+from headbox.storage.postgres.transaction import COPY_ROWS, PostgresTransaction
 from headbox.storage.records import ClaimRequest, Filter, Report
 from tests.postgres.conftest import NOON, a_task, a_worker
 

@@ -13,7 +13,7 @@ import pytest
 
 from headbox.domain.errors import StorageUnavailable, UnknownTask
 from headbox.domain.task import HOUR
-from headbox.storage.postgres_store import PostgresStore
+from headbox.storage.postgres.store import PostgresStore
 from tests import postgres_server
 from tests.postgres.conftest import NOON, a_task
 from tests.tcp_proxy import proxied

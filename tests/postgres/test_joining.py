@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import orm
 
 from headbox.domain.errors import NonUniqueTask, StorageError, UnknownTask
-from headbox.storage.postgres_store import PostgresStore
+from headbox.storage.postgres.store import PostgresStore
 from tests import postgres_server
 from tests.postgres.conftest import NOON, a_task
 

@@ -10,8 +10,8 @@ import pytest
 
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import Task
-from headbox.storage import postgres_frontier
-from headbox.storage.postgres_store import PostgresStore
+from headbox.storage.postgres import frontier as postgres_frontier
+from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import ClaimRequest, Report
 from tests.postgres.conftest import NOON, a_task, a_worker
 

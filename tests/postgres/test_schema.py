@@ -12,8 +12,10 @@ import pytest
 from headbox.domain.errors import StorageError
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import HOUR
-from headbox.storage import migrate, postgres_migrate, postgres_store
-from headbox.storage.postgres_store import PostgresStore
+from headbox.storage import migrate
+from headbox.storage.postgres import migrate as postgres_migrate
+from headbox.storage.postgres import store as postgres_store
+from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import ClaimRequest, Event, Filter, Report, Token, User
 from tests import postgres_server
 from tests.postgres.conftest import NOON, a_task, a_worker

@@ -11,8 +11,8 @@ import pytest
 from headbox.domain.errors import ConfigError, StorageError, StorageUnavailable, UnknownTask
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import HOUR
-from headbox.storage import postgres_connections
-from headbox.storage.postgres_store import PostgresStore
+from headbox.storage.postgres import connections as postgres_connections
+from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import ClaimRequest, Report
 from headbox.storage.store import open_store
 from tests import postgres_server

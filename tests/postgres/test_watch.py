@@ -12,10 +12,10 @@ import pytest
 from headbox.domain.errors import StorageUnavailable
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import HOUR
-from headbox.storage import postgres_watch
-from headbox.storage.postgres_notices import LONGEST_REST
-from headbox.storage.postgres_store import PostgresStore
-from headbox.storage.postgres_watch import PostgresWatch
+from headbox.storage.postgres import watch as postgres_watch
+from headbox.storage.postgres.notices import LONGEST_REST
+from headbox.storage.postgres.store import PostgresStore
+from headbox.storage.postgres.watch import PostgresWatch
 from headbox.storage.records import ClaimRequest, Report
 from tests.postgres.conftest import NOON, a_task, a_worker, end_backends
 from tests.tcp_proxy import Proxy
@@ -232,7 +232,7 @@ def test_behind_a_pooler_it_polls_instead(
     store: PostgresStore, other: PostgresStore, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pooler shows itself by another backend than the one that the connection was made with."""
-    from headbox.storage import postgres_connections
+    from headbox.storage.postgres import connections as postgres_connections
 
     monkeypatch.setattr(postgres_watch, "POLL", 0.1)
     setup = postgres_connections._set_up

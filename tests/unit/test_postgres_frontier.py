@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from headbox.storage import postgres_frontier
-from headbox.storage.postgres_frontier import FEW, LONGEST_REST, Frontier, Start, as_starts
+from headbox.storage.postgres import frontier as postgres_frontier
+from headbox.storage.postgres.frontier import FEW, LONGEST_REST, Frontier, Start, as_starts
 
 LEVEL = ("default", False, 0)
 HEAVY = 100 * FEW

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from headbox.storage import postgres_notices
-from headbox.storage.postgres_notices import CANCEL, ENDED, LONGEST_REST, READY, REST, News, Notices, channel
-from headbox.storage.postgres_watch import has_moved
+from headbox.storage.postgres import notices as postgres_notices
+from headbox.storage.postgres.notices import CANCEL, ENDED, LONGEST_REST, READY, REST, News, Notices, channel
+from headbox.storage.postgres.watch import has_moved
 
 
 class Clock:

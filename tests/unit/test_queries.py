@@ -14,7 +14,7 @@ BATCHES = {  # statements over a set of rows: SQLite sees it as JSON, PostgreSQL
     "delete_ends": {"id"},
 }
 
-# PostgreSQL alone steps over what is gone (postgres_frontier.py).
+# PostgreSQL alone steps over what is gone (storage/postgres/frontier.py).
 BEGUN = {"claim", "passed_over"}
 ITS_OWN = {"known_levels"}
 

@@ -9,7 +9,7 @@ import pytest
 from inotify_simple import INotify
 
 from headbox.domain.task import Task
-from headbox.storage.sqlite_watch import POLL, SAFETY_NET
+from headbox.storage.sqlite.watch import POLL, SAFETY_NET
 from headbox.storage.store import Store, open_store
 
 

@@ -213,12 +213,12 @@ def open_store(url: str, finished_lifetime: Span = HOUR) -> Store:
     where PostgreSQL's driver is not installed."""
     scheme, _, path = url.partition("://")
     if scheme == "sqlite" and path.startswith("/") and len(path) > 1 and "?" not in path and path != "/:memory:":
-        from headbox.storage.sqlite_store import SQLiteStore
+        from headbox.storage.sqlite.store import SQLiteStore
 
         return SQLiteStore(Path(unquote(path[1:])), finished_lifetime)
     if scheme in ("postgresql", "postgres"):
         try:
-            from headbox.storage.postgres_store import PostgresStore
+            from headbox.storage.postgres.store import PostgresStore
         except ImportError as error:
             raise ConfigError(
                 f"PostgreSQL's driver is missing ({error}): install it with pip install 'headbox[postgres]'"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from headbox import HeadboxError
-from headbox.storage.postgres_errors import ConnectionLost
+from headbox.storage.postgres.errors import ConnectionLost
 from tests.postgres_server import Server
 from tests.tcp_proxy import Pair, Proxy
 

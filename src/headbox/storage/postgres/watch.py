@@ -16,10 +16,10 @@ from typing import Final
 import psycopg
 
 from headbox.domain.errors import StorageError
-from headbox.storage.postgres import PostgresDatabase, pauses
-from headbox.storage.postgres_connections import ANSWER_SECONDS, Connection
-from headbox.storage.postgres_errors import sentences
-from headbox.storage.postgres_notices import CANCEL, ENDED, LONGEST_REST, READY, RENEW_SECONDS, WAITING, channel, send
+from headbox.storage.postgres.connections import ANSWER_SECONDS, Connection
+from headbox.storage.postgres.database import PostgresDatabase, pauses
+from headbox.storage.postgres.errors import sentences
+from headbox.storage.postgres.notices import CANCEL, ENDED, LONGEST_REST, READY, RENEW_SECONDS, WAITING, channel, send
 
 # Seconds that it rests after a look that found a change: short for who has claimed something since, ever longer where
 # looks lead to nothing, so that many idle workers do not get into the busy ones' way. Then it looks again, each time

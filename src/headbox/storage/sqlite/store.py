@@ -15,8 +15,8 @@ from headbox.domain.task import Instant, Span
 from headbox.storage import lifecycle, migrate
 from headbox.storage.housekeeping import housekeeping
 from headbox.storage.sql_store import SQLStore
-from headbox.storage.sqlite import SQLiteDatabase, SQLiteTransaction
-from headbox.storage.sqlite_watch import SQLiteWatch
+from headbox.storage.sqlite.database import SQLiteDatabase, SQLiteTransaction
+from headbox.storage.sqlite.watch import SQLiteWatch
 
 
 class SQLiteStore(SQLStore):

@@ -11,15 +11,17 @@ import psycopg
 from headbox.clock import Clock, SharedClock
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span
-from headbox.storage import lifecycle, postgres_backup, postgres_migrate
+from headbox.storage import lifecycle
 from headbox.storage.housekeeping import housekeeping
 from headbox.storage.migrate import migrations
-from headbox.storage.postgres import READ, PostgresDatabase
-from headbox.storage.postgres_backup import TABLES
-from headbox.storage.postgres_connections import Connection, connect
-from headbox.storage.postgres_errors import sentences
-from headbox.storage.postgres_transaction import PostgresTransaction
-from headbox.storage.postgres_watch import PostgresWatch
+from headbox.storage.postgres import backup as postgres_backup
+from headbox.storage.postgres import migrate as postgres_migrate
+from headbox.storage.postgres.backup import TABLES
+from headbox.storage.postgres.connections import Connection, connect
+from headbox.storage.postgres.database import READ, PostgresDatabase
+from headbox.storage.postgres.errors import sentences
+from headbox.storage.postgres.transaction import PostgresTransaction
+from headbox.storage.postgres.watch import PostgresWatch
 from headbox.storage.sql_store import SQLStore
 
 _SIZE: Final = b"SELECT sum(pg_total_relation_size(to_regclass(name)))::bigint FROM unnest(%s::text[]) AS name"

@@ -14,11 +14,11 @@ from psycopg.rows import tuple_row
 
 from headbox.domain.task import Task
 from headbox.storage.database import Row, Rows
-from headbox.storage.postgres_arrays import adapt_columns, columns, copy_types
-from headbox.storage.postgres_connections import Connection, adapt
-from headbox.storage.postgres_errors import Collision
-from headbox.storage.postgres_frontier import Frontier, Start, as_starts
-from headbox.storage.postgres_notices import News
+from headbox.storage.postgres.arrays import adapt_columns, columns, copy_types
+from headbox.storage.postgres.connections import Connection, adapt
+from headbox.storage.postgres.errors import Collision
+from headbox.storage.postgres.frontier import Frontier, Start, as_starts
+from headbox.storage.postgres.notices import News
 from headbox.storage.queries import formatted, load
 
 COPY_ROWS = 200  # tasks from which on they are copied into the table

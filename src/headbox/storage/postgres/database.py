@@ -19,12 +19,12 @@ from headbox.domain.errors import StorageError, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
 from headbox.storage.database import Transaction
-from headbox.storage.postgres_arrays import adapt_columns
-from headbox.storage.postgres_connections import INCARNATION, SETTINGS, Connection, Connections, read_url
-from headbox.storage.postgres_errors import Collision, ConnectionLost, is_broken, sentences
-from headbox.storage.postgres_frontier import Frontier
-from headbox.storage.postgres_notices import Notices, send
-from headbox.storage.postgres_transaction import (
+from headbox.storage.postgres.arrays import adapt_columns
+from headbox.storage.postgres.connections import INCARNATION, SETTINGS, Connection, Connections, read_url
+from headbox.storage.postgres.errors import Collision, ConnectionLost, is_broken, sentences
+from headbox.storage.postgres.frontier import Frontier
+from headbox.storage.postgres.notices import Notices, send
+from headbox.storage.postgres.transaction import (
     MoreThanOne,
     PostgresTransaction,
     SingleStatement,

@@ -20,7 +20,7 @@ from headbox.storage.callers import driver_connection
 from headbox.storage.database import Row, Rows, Transaction
 from headbox.storage.queries import load, numbered
 from headbox.storage.records import Worker
-from headbox.storage.write_lock import write_lock
+from headbox.storage.sqlite.write_lock import write_lock
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 
 from headbox.domain.errors import ConfigError, StorageError, StorageUnavailable
-from headbox.storage.postgres_errors import OLDEST, ConnectionLost, named
+from headbox.storage.postgres.errors import OLDEST, ConnectionLost, named
 
 MOST = 16  # connections of one process for statements
 ROOM_SECONDS = 5.0  # that a caller waits until one of them is free

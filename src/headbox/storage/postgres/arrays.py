@@ -10,7 +10,7 @@ import psycopg
 from psycopg.adapt import AdaptersMap, Buffer, Dumper
 from psycopg.pq import Format
 
-from headbox.storage.postgres_connections import clean
+from headbox.storage.postgres.connections import clean
 from headbox.storage.queries import COLUMN_TYPES
 
 _header = Struct("!iiIii").pack  # dimensions, whether there are nulls, the elements' type, how many, from which index

@@ -1,0 +1,1 @@
+"""PostgreSQL, for many hosts: connections, lost answers, leases, notices. Its statements are in `sql/`."""
