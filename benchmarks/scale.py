@@ -26,9 +26,9 @@ from headbox.clock import boot_time
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import DAY
 from headbox.storage import exchange
-from headbox.storage.postgres_arrays import adapt_columns
-from headbox.storage.postgres_connections import connect, read_url
-from headbox.storage.postgres_transaction import PostgresTransaction
+from headbox.storage.postgres.arrays import adapt_columns
+from headbox.storage.postgres.connections import connect, read_url
+from headbox.storage.postgres.transaction import PostgresTransaction
 from headbox.storage.records import ClaimRequest, Filter, Report, Worker
 from tests.postgres_server import Server, in_database
 
@@ -186,9 +186,9 @@ def _show_claims(scene: Scene, what: str) -> None:
     show(what, "ms", f"{scene.claim_time():.1f}")
 
 
-def lists(scene: Scene, archived: int) -> None:
+def lists(scene: Scene, archived: int, span: int) -> None:
     """The first page of lists, and their counts."""
-    scene.add_archived(archived, DAY)
+    scene.add_archived(archived, span)
     scene.analyze()
     store, now = scene.store, scene.queue.clock.now()
     filters = {
@@ -260,7 +260,8 @@ def main() -> None:
     parser.add_argument("--database", choices=("postgres", "sqlite"), default="postgres")
     parser.add_argument("--waiting", type=int, default=1_000_000, help="tasks in the backlog")
     parser.add_argument("--future", type=int, default=1_000_000, help="tasks of a higher priority that are not due")
-    parser.add_argument("--archived", type=int, default=1_000_000, help="runs that have ended, over one day")
+    parser.add_argument("--archived", type=int, default=1_000_000, help="runs that have ended")
+    parser.add_argument("--days", type=int, default=1, help="over which they ended")
     parser.add_argument("--seconds", type=float, default=60.0, help="that an idle worker is watched")
     parser.add_argument("--only", nargs="*", choices=("idle", "claims", "lists"), default=("idle", "claims", "lists"))
     options = parser.parse_args()
@@ -272,7 +273,7 @@ def main() -> None:
             if "claims" in options.only:
                 claims(Scene(make()), options.waiting, options.future)
             if "lists" in options.only:
-                lists(Scene(make()), options.archived)
+                lists(Scene(make()), options.archived, options.days * DAY)
     finally:
         if server is not None:
             server.remove()
