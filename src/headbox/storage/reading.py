@@ -117,14 +117,18 @@ class Selection:
 
     def current(self, tx: Transaction, after: str = "", limit: int | None = None) -> Iterator[Task]:
         """Current tasks, oldest id first, from behind `after`."""
-        parts = [
-            f"SELECT {_FIELDS} FROM {table} WHERE {' AND '.join([*conditions, f'id > {self._parameter(after)}'])}"
-            for table, conditions in (("headbox_tasks", self._live), ("headbox_task_history", self._complete))
-            if conditions is not None
-        ]
+        place = f"id > {self._parameter(after)}"
+        parts, recent = [], ""
+        if self._live is not None:
+            parts.append(f"SELECT {_FIELDS} FROM headbox_tasks WHERE {' AND '.join([*self._live, place])}")
+        if self._complete is not None:
+            # Found by their finish_time, then sorted: in the order of ids the whole archive would be walked through.
+            where = " AND ".join(self._complete)
+            recent = f"WITH recent AS MATERIALIZED (SELECT {_FIELDS} FROM headbox_task_history WHERE {where}) "
+            parts.append(f"SELECT {_FIELDS} FROM recent WHERE {place}")
         if not parts:
             return iter(())
-        sql = f"{' UNION ALL '.join(parts)} ORDER BY id{self._limited(limit)}"
+        sql = f"{recent}{' UNION ALL '.join(parts)} ORDER BY id{self._limited(limit)}"
         return (Task(*row) for row in tx.select(sql, self._parameters))
 
     def archived(self, tx: Transaction, after: Cursor | None = None, limit: int | None = None) -> Iterator[Task]:

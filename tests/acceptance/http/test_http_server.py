@@ -176,7 +176,7 @@ def test_a_database_that_another_program_holds_can_be_read_and_a_change_is_a_503
     mill: Any, queue: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headbox.web.request.RETRY_TIME", 0.2)
-    monkeypatch.setattr("headbox.storage.sqlite.BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("headbox.storage.sqlite.database.BUSY_TIMEOUT", 0.05)
     task = mill.task()
     mill.store.close()  # what opens it afresh waits only so long
     with closing(sqlite3.connect(mill.store.url.removeprefix("sqlite:///"), isolation_level=None)) as other:
