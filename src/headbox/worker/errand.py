@@ -38,7 +38,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 def run(errand: Errand, store: Store, upkeep: Upkeep, now: Instant) -> Answer:
     """Does the errand. Raises what the store raises; then nothing of the report was written."""
     workers = upkeep.tick(now) if errand.upkeep_is_due else None
-    canceled = frozenset(store.canceling(errand.worker)) if errand.look_for_cancels else frozenset()
     unheld: Runs = frozenset()
     if errand.review is not None:
         unheld = frozenset(store.held_by(errand.worker)) - errand.review - upkeep.in_hand()
@@ -49,4 +48,5 @@ def run(errand: Errand, store: Store, upkeep: Upkeep, now: Instant) -> Answer:
     # The look before the write lock is taken: most wake-ups of an idle worker are for nothing.
     if errand.pressing or (first_time is not None and first_time <= now):
         exchange = store.exchange(errand.worker, errand.report, request, now)
+    canceled = frozenset(store.canceling(errand.worker)) if errand.look_for_cancels else frozenset()
     return Answer(exchange=exchange, first_time=first_time, canceled=canceled, unheld=unheld, workers=workers)

@@ -82,9 +82,12 @@ class Supervisor:
         extended = self._keeper.extend if self._keeper is not None else lambda _: None
         previous = self._enlistment.id if self._is_dropped else None
         self._enlistment = Enlistment(self._store, self._settings, self._ready, self._clock, extended, previous)
-        self._selector.register(self._enlistment.watch, selectors.EVENT_READ, self._look)
+        self._listen()
         if self._keeper is not None:
             self._keeper.worker = self._enlistment.id
+
+    def _listen(self) -> None:
+        self._selector.register(self._enlistment.watch, selectors.EVENT_READ, self._look)
 
     # the loop
 
@@ -112,15 +115,16 @@ class Supervisor:
     def _wait(self) -> None:
         """Until something happens or is due."""
         left = (self._next_time() - time.monotonic_ns()) / 1e9
-        pause = 1.0 if self._is_dropped else self._enlistment.watch.pause()
-        events = self._selector.select(max(0.0, min(left, pause)))
+        if not (self._is_dropped or self._clerk.is_out):
+            left = min(left, self._enlistment.watch.pause())
+        events = self._selector.select(max(0.0, left))
         for key, _ in events:
             key.data()
         if not events:
             self._look()
 
     def _look(self) -> None:
-        if self._is_dropped:
+        if self._is_dropped or self._clerk.is_out:
             return
         try:
             if self._enlistment.watch.changed():
@@ -152,6 +156,8 @@ class Supervisor:
         if self._superseded or self._enlistment.is_superseded:
             self._drop_all()
         self._tend(now)
+        if not self._ledger.is_pressing(now):  # an idle worker starts a task first, a busy one first sends its clerk
+            self._dispatcher.hand_out(now)
         if not self._clerk.is_out and now >= self._retry_at:
             try:
                 self._visit_store(now)
@@ -184,6 +190,7 @@ class Supervisor:
         if errand is None:
             return
         upkeep, instant = self._enlistment.upkeep, self._clock.now()
+        self._selector.unregister(self._enlistment.watch)  # what it hears meanwhile is mostly the clerk
         self._clerk.send(
             lambda: run(errand, self._store, upkeep, instant),
             done=lambda answer: self._heed(errand, answer),
@@ -242,6 +249,7 @@ class Supervisor:
         self._retry_at = 0
         if self._is_dropped:  # it was sent for a worker that is no more
             return
+        self._listen()
         now = time.monotonic_ns()
         if answer.exchange is not None:
             self._ledger.note_told(errand.report, now)
@@ -262,6 +270,7 @@ class Supervisor:
         if self._is_dropped:
             self._left += errand.report.outcomes
         else:
+            self._listen()
             self._ledger.give_back(errand.report)
             self._ledger.outcomes += self._enlistment.upkeep.take_ended()
         self._look_for_cancels = self._is_unsure = True
@@ -365,7 +374,8 @@ class Supervisor:
         self._kill_all()
         self._dispatcher.clear_shelf()
         self._left += self._ledger.take().outcomes
-        self._selector.unregister(self._enlistment.watch)
+        if not self._clerk.is_out:
+            self._selector.unregister(self._enlistment.watch)
         self._enlistment.drop()
 
     def _start_afresh(self) -> None:
