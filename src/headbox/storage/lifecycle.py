@@ -182,7 +182,9 @@ def reschedule(database: Database, tx: Transaction, id: str, scheduler: Schedule
     if task.state == RUNNING and not scheduler.is_recurring:
         raise StateConflict("the task is running; until it has ended it can only be given a recurring schedule")
     scheduler = scheduler.fixed(now)
-    first = scheduler.first(now).time
+    first, skipped = scheduler.first(now)
+    if skipped:
+        logger.warning("task %s: %d occurrences of its new schedule were missed and are skipped", id, skipped)
     running = task.state == RUNNING
     try:
         tx.change(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 from collections.abc import Mapping
 from types import MethodType, ModuleType
 from typing import Any, Final
@@ -21,6 +22,8 @@ from headbox.storage.payload import Payloads
 from headbox.storage.references import reference
 from headbox.task_queue.options import IMMEDIATE, Options
 from headbox.task_queue.registry import Registration, Registry, parameters_of
+
+logger = logging.getLogger(__name__)
 
 _sorted_json = msgspec.json.Encoder(order="sorted").encode
 
@@ -186,7 +189,9 @@ def prepare(
 def occurrence(scheduler: Scheduler, now: Instant) -> dict[str, Any]:
     """A scheduler as fields of a task, its first occurrence included. InvalidTask if it has none."""
     scheduler = scheduler.fixed(now)
-    time = scheduler.first(now).time
+    time, skipped = scheduler.first(now)
+    if skipped:
+        logger.warning("a schedule that began in the past: %d occurrences were missed and are skipped", skipped)
     if time is None and scheduler.kind != "immediate":
         raise InvalidTask("the schedule has no occurrence before the end of the calendar: give one that starts earlier")
     return {
