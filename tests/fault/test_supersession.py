@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from headbox.storage.records import ClaimRequest, Report
+
 
 def _rescue(floor: Any, worker: str) -> None:
     """What another host would do that has not heard of the worker for longer than its lease."""
@@ -41,3 +43,17 @@ def test_the_result_of_a_superseded_run_is_dropped(floor: Any, shopfloor: Any) -
     assert [(run.state, run.run) for run in task.history()] == [("finished", 2), ("reset", 1)]
     assert task.worker == second.row.id
     assert shopfloor.add.enqueue(1, 2).wait(30) == 3
+
+
+def test_a_claim_that_the_worker_never_heard_of_is_given_back_though_nothing_else_is_to_be_done(
+    floor: Any, shopfloor: Any
+) -> None:
+    worker = floor.start("--queues", "known").row
+    store = floor.queue.store
+    floor.ended(floor.queue.enqueue(shopfloor.last, args=[0.1, str(floor.journal_path)], queue="known"))  # a review
+    unheard = floor.queue.enqueue(shopfloor.add, args=[1, 2], queue="unheard")
+    claims = store.exchange(worker.id, Report(), ClaimRequest(queues=("unheard",), limit=1), store.clock().now()).claims
+    assert [task.id for task in claims.tasks] == [unheard.id]
+    floor.ended(floor.queue.enqueue(shopfloor.add, args=[1, 2], queue="known"))
+    floor.until(lambda: unheard.refresh().state == "waiting")
+    assert f"task {unheard.id}, run 1: claimed and never started; releasing it" in floor.works[0].log

@@ -31,6 +31,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange | None  # None: nothing was written
     first_time: Instant | None  # where nothing was: when the next task is due
     canceled: Runs
+    claimed: bool  # something was claimed, or would have been
     unheld: Runs  # claimed for this worker, which has never heard of it
     workers: list[Worker] | None  # after a full round of duties: those that live
 
@@ -49,4 +50,7 @@ def run(errand: Errand, store: Store, upkeep: Upkeep, now: Instant) -> Answer:
     if errand.pressing or (first_time is not None and first_time <= now):
         exchange = store.exchange(errand.worker, errand.report, request, now)
     canceled = frozenset(store.canceling(errand.worker)) if errand.look_for_cancels else frozenset()
-    return Answer(exchange=exchange, first_time=first_time, canceled=canceled, unheld=unheld, workers=workers)
+    claimed = upkeep.take_claimed() or (exchange is not None and exchange.claims is not None)
+    return Answer(
+        exchange=exchange, first_time=first_time, canceled=canceled, claimed=claimed, unheld=unheld, workers=workers
+    )

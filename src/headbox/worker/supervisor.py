@@ -71,7 +71,8 @@ class Supervisor:
         self._left: list[Outcome] = []  # by a worker that was dropped, and not recorded yet
         self._retry_at = 0
         self._review_at = 0
-        self._is_unsure = False  # a claim may have been committed whose answer never came
+        # A claim may have been committed whose answer never came: the store repeats what it cannot know to be done.
+        self._is_unsure = False
         self._stopping = 0  # signals that asked for the end
         self._interrupt_at: int | None = None
         self._give_up_at = 0
@@ -146,8 +147,11 @@ class Supervisor:
         instants = [self._enlistment.upkeep.next_time]
         if self._due_time is not None and not self._stopping and _is_any(self._dispatcher.room(now)):
             instants.append(self._due_time)
+        times = [instant * 1000 + behind for instant in instants]
+        if self._is_unsure:
+            times.append(self._review_at)
         progress = self._ledger.next_time()
-        return min(*(instant * 1000 + behind for instant in instants), now + POLL if progress is None else progress)
+        return min(*times, now + POLL if progress is None else progress)
 
     def _turn(self) -> None:
         """Everything that is due now."""
@@ -247,6 +251,7 @@ class Supervisor:
     def _heed(self, errand: Errand, answer: Answer) -> None:
         """What the clerk brought."""
         self._retry_at = 0
+        self._is_unsure |= answer.claimed
         if self._is_dropped:  # it was sent for a worker that is no more
             return
         self._listen()

@@ -28,6 +28,7 @@ class Upkeep:
         self._worker = worker
         self._culling: list[tuple[Task, Instant, Iterator[int]]] = []
         self._ended: list[Outcome] = []
+        self._claimed = False
         self._next_time = 0
 
     def is_due(self, now: Instant) -> bool:
@@ -80,6 +81,7 @@ class Upkeep:
         first = self._store.ready(request, now)
         if first is None or first > now:
             return
+        self._claimed = True
         claims = self._store.exchange(self._worker, Report(), request, now).claims
         for task in claims.tasks if claims else ():
             self._start(task, now)
@@ -108,6 +110,11 @@ class Upkeep:
         """The ends of housekeeping tasks since it was last asked."""
         ended, self._ended = self._ended, []
         return ended
+
+    def take_claimed(self) -> bool:
+        """Whether it has claimed since it was last asked."""
+        claimed, self._claimed = self._claimed, False
+        return claimed
 
     def _cull_history(self, now: Instant) -> Iterator[int]:
         before = now - self._settings.history_lifetime
