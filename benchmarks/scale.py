@@ -30,7 +30,7 @@ from headbox.storage.postgres.arrays import adapt_columns
 from headbox.storage.postgres.connections import connect, read_url
 from headbox.storage.postgres.transaction import PostgresTransaction
 from headbox.storage.records import ClaimRequest, Filter, Report, Worker
-from tests.postgres_server import Server, in_database
+from servers.postgres import Server, in_database
 
 CLAIM = 64  # tasks that one claim takes
 CLAIMS = 20  # that are timed

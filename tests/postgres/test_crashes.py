@@ -14,36 +14,36 @@ import pytest
 from headbox.domain.errors import StorageUnavailable, UnknownTask
 from headbox.domain.task import HOUR
 from headbox.storage.postgres.store import PostgresStore
-from tests import postgres_server
+from servers.postgres import Server, in_database
 from tests.postgres.conftest import NOON, a_task
 from tests.tcp_proxy import proxied
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[postgres_server.Server]:
+def server() -> Iterator[Server]:
     """A server of our own to kill, whatever the others use."""
-    server = postgres_server.Server()
+    server = Server()
     yield server
     server.remove()
 
 
 @pytest.fixture
-def store(server: postgres_server.Server) -> Iterator[PostgresStore]:
+def store(server: Server) -> Iterator[PostgresStore]:
     name = f"crash_{os.urandom(4).hex()}"
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-    store = PostgresStore(postgres_server.in_database(server.url, name), HOUR)
+    store = PostgresStore(in_database(server.url, name), HOUR)
     store.initialise(NOON)
     yield store
     store.close()
 
 
-def crash(server: postgres_server.Server) -> None:
+def crash(server: Server) -> None:
     server.kill()
     server.start()
 
 
-def crash_by_a_backend(server: postgres_server.Server) -> None:
+def crash_by_a_backend(server: Server) -> None:
     """One that is killed takes all the others with it; the server recovers under the same postmaster."""
     with psycopg.connect(server.url) as victim, psycopg.connect(server.url, autocommit=True) as other:
         os.kill(victim.info.backend_pid, signal.SIGKILL)
@@ -51,9 +51,7 @@ def crash_by_a_backend(server: postgres_server.Server) -> None:
             other.execute("SELECT pg_sleep(60)")
 
 
-def ask_through_a_crash(
-    server: postgres_server.Server, store: PostgresStore, how: Callable[[postgres_server.Server], None], verb: Any
-) -> Any:
+def ask_through_a_crash(server: Server, store: PostgresStore, how: Callable[[Server], None], verb: Any) -> Any:
     """What a call gives whose commit is lost, while the server crashes and others use up the ids of transactions."""
     with proxied(store.url) as (proxy, url):
         through = PostgresStore(url, HOUR)
@@ -85,7 +83,7 @@ def ask_through_a_crash(
 
 @pytest.mark.parametrize("how", [crash, crash_by_a_backend])
 def test_an_accepted_task_is_there_after_a_crash_during_its_commit(
-    server: postgres_server.Server, store: PostgresStore, how: Callable[[postgres_server.Server], None]
+    server: Server, store: PostgresStore, how: Callable[[Server], None]
 ) -> None:
     for _ in range(3):
         task = a_task()
@@ -93,7 +91,7 @@ def test_an_accepted_task_is_there_after_a_crash_during_its_commit(
         assert store.get(task.id) == task
 
 
-def test_what_may_have_been_done_is_not_done_again(server: postgres_server.Server, store: PostgresStore) -> None:
+def test_what_may_have_been_done_is_not_done_again(server: Server, store: PostgresStore) -> None:
     task = store.enqueue([a_task()], NOON)[0]
     error = ask_through_a_crash(server, store, crash, lambda through: through.cancel(task.id, NOON))
     assert isinstance(error, StorageUnavailable) and "may have been done or not: look before you ask again" in str(
@@ -102,10 +100,10 @@ def test_what_may_have_been_done_is_not_done_again(server: postgres_server.Serve
     assert store.get(task.id).state == "waiting"
 
 
-def test_a_server_that_was_stopped_and_started_remembers(server: postgres_server.Server, store: PostgresStore) -> None:
+def test_a_server_that_was_stopped_and_started_remembers(server: Server, store: PostgresStore) -> None:
     task = store.enqueue([a_task()], NOON)[0]
 
-    def restart(server: postgres_server.Server) -> None:
+    def restart(server: Server) -> None:
         server.stop()
         server.start()
 

@@ -17,6 +17,7 @@ from headbox.storage.postgres import migrate as postgres_migrate
 from headbox.storage.postgres import store as postgres_store
 from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import ClaimRequest, Event, Filter, Report, Token, User
+from servers.postgres import binaries
 from tests import postgres_server
 from tests.postgres.conftest import NOON, a_task, a_worker
 
@@ -129,7 +130,7 @@ def test_a_backup_restored_by_psql_is_the_same(store: PostgresStore, tmp_path: P
     file = tmp_path / "copy.sql"
     store.backup(str(file))
     with postgres_server.database() as elsewhere:
-        psql = [str(postgres_server.binaries() / "psql"), "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
+        psql = [str(binaries() / "psql"), "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
         environment = {**os.environ, "PGOPTIONS": ""}
         done = subprocess.run([*psql, "-f", str(file), elsewhere], capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ from headbox.storage.postgres import connections as postgres_connections
 from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import ClaimRequest, Report
 from headbox.storage.store import open_store
-from tests import postgres_server
+from servers.postgres import PASSWORD, in_database
 from tests.postgres.conftest import NOON, a_task, a_worker
 
 
@@ -27,7 +27,7 @@ def refusal(url: str, kind: type[StorageError] = StorageError) -> str:
     assert type(refused.value) is kind or kind is StorageUnavailable
     store.close()
     sentence = str(refused.value)
-    assert "\n" not in sentence and postgres_server.PASSWORD not in sentence
+    assert "\n" not in sentence and PASSWORD not in sentence
     return sentence
 
 
@@ -42,13 +42,13 @@ def stranger(admin: psycopg.Connection[Any], url: str) -> Iterator[str]:
 
 
 def test_a_wrong_password_or_user(url: str) -> None:
-    wrong = url.replace(quote(postgres_server.PASSWORD), "wrong")
+    wrong = url.replace(quote(PASSWORD), "wrong")
     assert "refuses this user or password; check both in the URL" in refusal(wrong)
     assert "refuses this user or password" in refusal(url.replace("://headbox", "://nobody_of_this_name"))
 
 
 def test_a_database_that_does_not_exist(url: str) -> None:
-    assert "there is no such database; make it with `createdb`" in refusal(postgres_server.in_database(url, "nowhere"))
+    assert "there is no such database; make it with `createdb`" in refusal(in_database(url, "nowhere"))
 
 
 def test_a_server_that_does_not_run() -> None:
@@ -115,7 +115,7 @@ def test_both_schemes_lead_to_postgresql(url: str) -> None:
         store = open_store(spelled)
         store.initialise(NOON)
         assert store.status()["kind"].startswith("PostgreSQL")
-        assert postgres_server.PASSWORD not in store.status()["url"]
+        assert PASSWORD not in store.status()["url"]
         store.close()
 
 

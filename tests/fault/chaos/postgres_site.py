@@ -13,7 +13,7 @@ import psycopg
 
 from headbox import HeadboxError
 from headbox.storage.postgres.errors import ConnectionLost
-from tests.postgres_server import Server
+from servers.postgres import Server
 from tests.tcp_proxy import Pair, Proxy
 
 KEY = "a key for the runs of chaos alone"

@@ -1,0 +1,1 @@
+"""Servers that the tests and the benchmark start for themselves."""
