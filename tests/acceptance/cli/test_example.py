@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import pytest
 
 if TYPE_CHECKING:
-    from tests.acceptance.cli.conftest import Home, Starter
+    from tests.service import Home, Starter
 
 ROOT = Path(__file__).parents[3]
 

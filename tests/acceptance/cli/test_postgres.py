@@ -11,7 +11,7 @@ import pytest
 from tests import postgres_server
 
 if TYPE_CHECKING:
-    from tests.acceptance.cli.conftest import Home, Starter
+    from tests.service import Home, Starter
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.acceptance.cli.conftest import Home, Starter
+    from tests.service import Home, Starter
 
     Ended = Callable[[list[int]], bool]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.acceptance.cli.conftest import Home
+    from tests.service import Home
 
 NOBODY = "01234567-89ab-7def-8123-456789abcdef"
 
