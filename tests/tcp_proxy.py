@@ -6,9 +6,18 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 Pair = tuple[socket.socket, socket.socket]  # a client's connection and ours to the server
+
+
+class Loss(NamedTuple):
+    """What is to be lost: a client's message with `word` in it, or its answer, on a connection that has said `after`."""
+
+    word: bytes
+    is_answer: bool
+    after: bytes = b""
 
 
 class Proxy:
@@ -20,7 +29,8 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._pairs: list[Pair] = []
         self._unheard: set[socket.socket] = set()  # servers whose next answer is lost
-        self._words: list[tuple[bytes, bool]] = []
+        self._losses: list[Loss] = []
+        self._ripe: set[socket.socket] = set()  # clients that have said what the next loss comes after
         self._silent = threading.Event()
         self.lost = 0  # how often something was lost as asked
         self.refuses = False
@@ -30,13 +40,14 @@ class Proxy:
 
     # what it may be told
 
-    def lose_answer_to(self, word: bytes, times: int = 1) -> None:
-        """The next message of a client with `word` in it reaches the server; its answer is lost, and the connection."""
-        self._words += [(word, True)] * times
+    def lose_answer_to(self, word: bytes, times: int = 1, *, after: bytes = b"") -> None:
+        """The next message of a client with `word` in it (behind one with `after`) reaches the server; its answer is
+        lost, and the connection."""
+        self._losses += [Loss(word, True, after)] * times
 
     def lose(self, word: bytes, times: int = 1) -> None:
         """The next message of a client with `word` in it is lost, and the connection with it."""
-        self._words += [(word, False)] * times
+        self._losses += [Loss(word, False)] * times
 
     def fall_silent(self) -> None:
         """Takes everything and passes nothing on, in either direction: a network that has become a black hole."""
@@ -63,22 +74,34 @@ class Proxy:
     # how it does it
 
     def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
+        while True:
+            try:
                 client, _ = self._listener.accept()
-                if self.refuses:
-                    client.close()
-                    continue
-                try:
-                    server = socket.create_connection(self._server)
-                except OSError:
-                    client.close()
-                    continue
-                pair = (client, server)
-                self._pairs.append(pair)
-                for source, sink in (pair, pair[::-1]):
-                    source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    threading.Thread(target=self._relay, args=(pair, source, sink), daemon=True).start()
+            except ConnectionAbortedError:  # it has hung up already
+                continue
+            except OSError:  # the listener is closed
+                return
+            self._connect(client)
+
+    def _connect(self, client: socket.socket) -> None:
+        """Begins to relay for a client, unless it has hung up already."""
+        try:
+            if self.refuses:
+                raise ConnectionRefusedError
+            server = socket.create_connection(self._server)
+        except OSError:
+            client.close()
+            return
+        pair = (client, server)
+        self._pairs.append(pair)
+        try:
+            for end in pair:
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            _break(pair)
+            return
+        for source, sink in (pair, pair[::-1]):
+            threading.Thread(target=self._relay, args=(pair, source, sink), daemon=True).start()
 
     def _relay(self, pair: Pair, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
@@ -88,14 +111,26 @@ class Proxy:
                 if source in self._unheard:
                     self._note_loss()
                     break
-                if source is pair[0] and self._words and self._words[0][0] in data:
-                    _, is_answer = self._words.pop(0)
-                    if not is_answer:
+                loss = self._next_loss(source, data) if source is pair[0] else None
+                if loss is not None:
+                    if not loss.is_answer:
                         self._note_loss()
                         break
                     self._unheard.add(sink)
                 sink.sendall(data)
         _break(pair)
+
+    def _next_loss(self, client: socket.socket, data: bytes) -> Loss | None:
+        """The loss that this message of a client has coming."""
+        if not self._losses:
+            return None
+        loss = self._losses[0]
+        if loss.after in data:
+            self._ripe.add(client)
+        if client not in self._ripe or loss.word not in data:
+            return None
+        self._ripe.clear()
+        return self._losses.pop(0)
 
     def _note_loss(self) -> None:
         self.lost += 1

@@ -24,10 +24,6 @@ class Network(Proxy):
 
     delay = 0.0
 
-    def _accept(self) -> None:
-        while self._listener.fileno() != -1:  # a client that is gone already must not end it
-            super()._accept()
-
     def _relay(self, pair: Pair, source: socket.socket, sink: socket.socket) -> None:
         super()._relay(pair, source, _Late(sink, self))  # type: ignore[arg-type]
 
