@@ -13,7 +13,7 @@ Pair = tuple[socket.socket, socket.socket]  # a client's connection and ours to 
 
 
 class Loss(NamedTuple):
-    """What is to be lost: a client's message with `word` in it, or its answer, on a connection that has said `after`."""
+    """What is to be lost: a client's message with `word` in it, or its answer; on a connection that said `after`."""
 
     word: bytes
     is_answer: bool

@@ -1,5 +1,5 @@
-"""A claim whose commit took place, whose answer is lost, and whose server then crashes: the store asks again, gets other
-tasks or none, and nobody tells the worker of those that it has already."""
+"""A claim whose commit took place, whose answer is lost, and whose server then crashes: the store asks again, gets
+other tasks or none, and nobody tells the worker of those that it has already."""
 
 from __future__ import annotations
 
