@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from headbox.domain.errors import UnknownName
-from headbox.storage.records import Event, Token, User
+from headbox.storage.records import Event, Session, Token, User
 
 if TYPE_CHECKING:
     from headbox.storage.store import Store
@@ -123,3 +123,52 @@ def test_a_setting_is_kept_replaced_and_forgotten(store: Store) -> None:
     store.change_setting("colour", None)
     store.change_setting("colour", None)
     assert store.setting("colour") is None
+
+
+def session(secret: str, user: str = "ann", **changes: Any) -> Session:
+    fields = {"secret_hash": secret.encode(), "user": user, "create_time": NOW, "expire_time": NOW + 10}
+    return Session(**fields | changes)
+
+
+def test_a_session_is_found_by_its_hash_until_it_expires(store: Store) -> None:
+    store.create_user(user("ann"))
+    store.create_session(session("a"))
+    assert store.session(b"a", NOW + 9) == session("a")
+    assert store.session(b"a", NOW + 10) is None and store.session(b"b", NOW) is None
+    store.extend_session(b"a", NOW + 20)
+    assert store.session(b"a", NOW + 19) == session("a", expire_time=NOW + 20)
+    store.delete_session(b"a")
+    store.extend_session(b"a", NOW + 30)
+    assert store.session(b"a", NOW) is None
+
+
+def test_a_session_needs_its_user(store: Store) -> None:
+    with pytest.raises(UnknownName):
+        store.create_session(session("a"))
+    assert store.session(b"a", NOW) is None
+
+
+def test_a_new_session_takes_away_those_that_have_expired(store: Store) -> None:
+    store.create_user(user("ann"))
+    store.create_session(session("a"))
+    store.create_session(session("b", create_time=NOW + 10, expire_time=NOW + 20))
+    assert store.session(b"a", NOW) is None and store.session(b"b", NOW) is not None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda store: store.change_user("ann", password_hash="new"),
+        lambda store: store.delete_user("ann"),
+        lambda store: store.delete_sessions("ann"),
+    ],
+    ids=["another password", "no user any more", "logged out everywhere"],
+)
+def test_all_sessions_of_a_user_end_at_once_and_nobody_elses(store: Store, end: Any) -> None:
+    for name in ("ann", "bob"):
+        store.create_user(user(name))
+        store.create_session(session(name, name))
+    store.change_user("ann", roles=())
+    assert store.session(b"ann", NOW) is not None
+    end(store)
+    assert store.session(b"ann", NOW) is None and store.session(b"bob", NOW) is not None

@@ -1,4 +1,4 @@
-"""The verbs about who may call: users, tokens, audited events; and the settings that the database keeps."""
+"""The verbs about who may call: users, tokens, sessions, audited events; and the settings that the database keeps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from headbox.domain.errors import UnknownName
 from headbox.domain.task import Instant
 from headbox.storage.database import Row, Transaction
-from headbox.storage.records import Event, Token, User
+from headbox.storage.records import Event, Session, Token, User
 
 NEWEST = 2**63 - 1
 
@@ -36,10 +36,12 @@ def _user(row: Row) -> User:
 
 
 def change_user(tx: Transaction, name: str, password_hash: str | None, roles: tuple[str, ...] | None) -> User:
-    """Another password, other roles, or both; UnknownName."""
+    """Another password, other roles, or both; UnknownName. Who was logged in with the old password is no more."""
     present = user(tx, name)
     if present is None:
         raise _no_user(name)
+    if password_hash is not None:
+        tx.change("delete_sessions_of", name=name)
     tx.change(
         "change_user",
         name=name,
@@ -50,8 +52,9 @@ def change_user(tx: Transaction, name: str, password_hash: str | None, roles: tu
 
 
 def delete_user(tx: Transaction, name: str) -> None:
-    """The user and its tokens go; UnknownName."""
+    """The user, its tokens and its sessions go; UnknownName."""
     tx.change("delete_tokens_of", name=name)
+    tx.change("delete_sessions_of", name=name)
     if not tx.change("delete_user", name=name):
         raise _no_user(name)
 
@@ -89,6 +92,20 @@ def delete_token(tx: Transaction, id: str) -> Token:
 
 def _token(row: Row) -> Token:
     return Token(**dict(zip(Token.__struct_fields__, row, strict=True)))
+
+
+def create_session(tx: Transaction, session: Session) -> None:
+    """Adds a session, and takes away those that have expired; UnknownName if there is no such user."""
+    if tx.one("user", name=session.user) is None:
+        raise _no_user(session.user)
+    tx.change("delete_expired_sessions", now=session.create_time)
+    tx.change("create_session", **asdict(session))
+
+
+def session(tx: Transaction, secret_hash: bytes, now: Instant) -> Session | None:
+    """The session with this secret that has not expired."""
+    row = tx.one("session", secret_hash=secret_hash, now=now)
+    return None if row is None else Session(**dict(zip(Session.__struct_fields__, row, strict=True)))
 
 
 def record(tx: Transaction, event: Event) -> None:

@@ -168,6 +168,15 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     expire_time: Instant | None = None
 
 
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who is logged in with a browser; of the cookie only its SHA-256 is kept."""
+
+    secret_hash: bytes
+    user: str
+    create_time: Instant
+    expire_time: Instant
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """An audited event: a call that changed something, or tried to."""
 

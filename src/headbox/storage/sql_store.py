@@ -20,6 +20,7 @@ from headbox.storage.records import (
     JobCancellation,
     Page,
     Report,
+    Session,
     Token,
     User,
     Worker,
@@ -220,6 +221,21 @@ class SQLStore:
 
     def delete_token(self, id: str) -> Token:
         return self._database.write(lambda tx: accounts.delete_token(tx, id))
+
+    def create_session(self, session: Session) -> None:
+        self._database.write(lambda tx: accounts.create_session(tx, session))
+
+    def session(self, secret_hash: bytes, now: Instant) -> Session | None:
+        return self._database.read(lambda tx: accounts.session(tx, secret_hash, now))
+
+    def extend_session(self, secret_hash: bytes, expire_time: Instant) -> None:
+        self._database.write(lambda tx: tx.change("extend_session", secret_hash=secret_hash, expire_time=expire_time))
+
+    def delete_session(self, secret_hash: bytes) -> None:
+        self._database.write(lambda tx: tx.change("delete_session", secret_hash=secret_hash))
+
+    def delete_sessions(self, user: str) -> None:
+        self._database.write(lambda tx: tx.change("delete_sessions_of", name=user))
 
     def record(self, event: Event) -> None:
         self._database.write(lambda tx: accounts.record(tx, event))

@@ -23,6 +23,7 @@ from headbox.storage.records import (
     JobCancellation,
     Page,
     Report,
+    Session,
     Token,
     User,
     Worker,
@@ -197,6 +198,16 @@ class Store(Protocol):
 
     def tokens(self, user: str | None = None) -> list[Token]: ...
     def delete_token(self, id: str) -> Token: ...
+    def create_session(self, session: Session) -> None:
+        """UnknownName if there is no such user. Sessions end with their expiry, with another password and with their
+        user; those that have expired are taken away."""
+
+    def session(self, secret_hash: bytes, now: Instant) -> Session | None:
+        """The session with this hash that has not expired."""
+
+    def extend_session(self, secret_hash: bytes, expire_time: Instant) -> None: ...
+    def delete_session(self, secret_hash: bytes) -> None: ...
+    def delete_sessions(self, user: str) -> None: ...
     def record(self, event: Event) -> None: ...
     def events(self, limit: int, before: int | None = None) -> list[Event]:
         """Audited events, newest first, with ids below `before`."""

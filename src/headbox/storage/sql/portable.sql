@@ -273,6 +273,32 @@ SELECT id, user_name, name, secret_hash, create_time, expire_time FROM headbox_t
 -- A token goes.
 DELETE FROM headbox_tokens WHERE id = :id
 
+-- create_session --
+-- Adds a session.
+INSERT INTO headbox_sessions (secret_hash, user_name, create_time, expire_time)
+VALUES (:secret_hash, :user, :create_time, :expire_time)
+
+-- session --
+-- The session with this secret that has not expired.
+SELECT secret_hash, user_name, create_time, expire_time FROM headbox_sessions
+WHERE secret_hash = :secret_hash AND expire_time > :now
+
+-- extend_session --
+-- A session lasts longer.
+UPDATE headbox_sessions SET expire_time = :expire_time WHERE secret_hash = :secret_hash
+
+-- delete_session --
+-- A session ends.
+DELETE FROM headbox_sessions WHERE secret_hash = :secret_hash
+
+-- delete_sessions_of --
+-- All sessions of a user end.
+DELETE FROM headbox_sessions WHERE user_name = :name
+
+-- delete_expired_sessions --
+-- What is left of sessions that ended by themselves.
+DELETE FROM headbox_sessions WHERE expire_time <= :now
+
 -- record_event --
 -- Adds an audited event.
 INSERT INTO headbox_audited_events (time, user_name, address, method, path, status, detail)

@@ -186,6 +186,14 @@ CREATE TABLE headbox_tokens (
     expire_time bigint
 );
 
+-- People who are logged in with a browser. Of the cookie only its SHA-256 is kept.
+CREATE TABLE headbox_sessions (
+    secret_hash bytea NOT NULL PRIMARY KEY,
+    user_name text COLLATE "C" NOT NULL REFERENCES headbox_users (name) ON DELETE CASCADE,
+    create_time bigint NOT NULL,
+    expire_time bigint NOT NULL
+);
+
 CREATE TABLE headbox_audited_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     time bigint NOT NULL,

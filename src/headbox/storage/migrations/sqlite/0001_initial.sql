@@ -172,6 +172,14 @@ CREATE TABLE headbox_tokens (
     expire_time INTEGER
 ) STRICT;
 
+-- People who are logged in with a browser. Of the cookie only its SHA-256 is kept.
+CREATE TABLE headbox_sessions (
+    secret_hash BLOB NOT NULL PRIMARY KEY,
+    user_name TEXT NOT NULL REFERENCES headbox_users (name) ON DELETE CASCADE,
+    create_time INTEGER NOT NULL,
+    expire_time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE headbox_audited_events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     time INTEGER NOT NULL,
