@@ -15,7 +15,7 @@ WHEELS := examples/repositories/.downloaded
 VENDOR := src/headbox/web/static/vendor
 PAGES := $(VENDOR)/.made
 
-.PHONY: help install serve test check bench chaos lock clean
+.PHONY: help install serve test check bench chaos docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -40,10 +40,13 @@ bench: install ## Measure speed: the drain, the latency, the schedule
 chaos: install ## Break everything under load, and see what is kept: ARGS='--database postgres --seconds 600 --tasks 100000'
 	@$(BIN)/python -m tests.fault.chaos $(ARGS)
 
+docs: install ## Build the documentation in build/site/, and show it on this machine with ARGS=serve
+	@$(BIN)/python -m docs._generate $(ARGS)
+
 lock: $(VENV) ## Pin the newest allowed dependencies, with hashes, in requirements/
 	@$(PIP) install --upgrade uv
 	@$(BIN)/uv pip compile $(COMPILE) --output-file requirements/run.txt
-	@$(BIN)/uv pip compile $(COMPILE) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	@$(BIN)/uv pip compile $(COMPILE) --group dev --group docs --constraints requirements/run.txt --output-file requirements/dev.txt
 	@$(BIN)/uv pip compile $(LOCK) --group node --output-file requirements/node.txt
 
 # `--universal` covers every Python from 3.11 on; the lock names no address to download from.

@@ -23,7 +23,7 @@ POLICY: Final[tuple[Header, ...]] = (
 def page(document: dict[str, Any]) -> bytes:
     """The document as HTML."""
     environment = Environment(loader=PackageLoader("headbox.web"), autoescape=True, trim_blocks=True)
-    environment.filters |= {"kind": _kind, "about": _about}
+    environment.filters |= {"kind": kind, "about": about}
     calls = [
         _call(path, method, operation)
         for path, methods in document["paths"].items()
@@ -67,23 +67,23 @@ def _name(schema: dict[str, Any]) -> str:
     return str(schema["$ref"]).removeprefix(COMPONENTS)
 
 
-def _kind(schema: dict[str, Any]) -> str:
+def kind(schema: dict[str, Any]) -> str:
     """What a property holds, in a word or two."""
     if "$ref" in schema:
         return _name(schema)
     if "anyOf" in schema:
-        return " or ".join(_kind(each) for each in schema["anyOf"])
-    kind = schema.get("type", "any")
-    kind = " or ".join(kind) if isinstance(kind, list) else kind
-    return f"{kind} of {_kind(schema['items'])}" if schema.get("items") else kind
+        return " or ".join(kind(each) for each in schema["anyOf"])
+    found = schema.get("type", "any")
+    name = " or ".join(found) if isinstance(found, list) else str(found)
+    return f"{name} of {kind(schema['items'])}" if schema.get("items") else name
 
 
-def _about(schema: dict[str, Any], before: str = "") -> str:
+def about(schema: dict[str, Any], before: str = "") -> str:
     """What is to be known of a property, behind `before` if there is anything."""
     if "anyOf" in schema:
-        return " ".join(filter(None, (_about(each) for each in schema["anyOf"])))
+        return " ".join(filter(None, (about(each) for each in schema["anyOf"])))
     said = [schema.get("description"), ", ".join(schema["enum"]) if "enum" in schema else None]
     bounds = [("from", "minimum"), ("to", "maximum"), ("at least", "minLength"), ("at most", "maxLength")]
     said += [f"{word} {schema[key]}{' characters' if 'Length' in key else ''}" for word, key in bounds if key in schema]
-    about = "; ".join(filter(None, said))
-    return before + about if about else ""
+    found = "; ".join(filter(None, said))
+    return before + found if found else ""
