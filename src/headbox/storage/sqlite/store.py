@@ -68,6 +68,11 @@ class SQLiteStore(SQLStore):
         source, target = self._file.connect(read_only=True), sqlite3.connect(path)
         try:
             source.backup(target)
+        except BaseException as error:  # an interrupt included: half a copy is none
+            Path(path).unlink()
+            if isinstance(error, sqlite3.Error):
+                raise StorageError(f"the copy to {path} failed ({error}): is there room for it?") from None
+            raise
         finally:
             source.close()
             target.close()
