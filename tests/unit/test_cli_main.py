@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import click
 import pytest
 
 from headbox.cli import main
+from headbox.cli.client import Refused
 from headbox.cli.main import COMMANDS, load, run
 from headbox.domain.errors import ConfigError, InvalidSchedule, StorageUnavailable
 
@@ -54,6 +57,65 @@ def test_an_error_is_one_sentence_and_a_status(
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize(
+    ("words", "error", "document"),
+    [
+        (
+            ["task", "--json"],
+            Refused("no such task\x1b (404)", 404),
+            {"error": "no such task\x1b (404)", "status": 404},
+        ),
+        (["task", "--json"], ConfigError("bad"), {"error": "bad", "status": None}),
+        (
+            ["task", "--json"],
+            click.UsageError("what?", click.Context(click.Command("task"), info_name="task")),
+            {"error": "what? (see 'task --help')", "status": None},
+        ),
+    ],
+)
+def test_an_error_is_json_for_scripts(
+    words: list[str],
+    error: BaseException,
+    document: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.command()
+    @click.option("--json", is_flag=True)
+    def command(json: bool) -> None:
+        raise error
+
+    monkeypatch.setattr(main, "load", lambda name: command)
+    assert run(words) == (2 if isinstance(error, click.UsageError) else 1)
+    out, err = capsys.readouterr()
+    assert (out, json.loads(err), err.isascii()) == ("", document, True)
+
+
+def test_json_after_the_end_of_the_options_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schedule", "preview", "--", "--json"]) == 2
+    assert capsys.readouterr().err.startswith("headbox: ")
+
+
+def words_of(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, and how it is called."""
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from words_of(inner, (*words, name))
+    else:
+        yield words, command
+
+
+WITHOUT_JSON = {("serve",), ("api",), ("work",)}  # what they print is a log
+ALL = [(words, command) for name in COMMANDS for words, command in words_of(load(name), (name,))]
+
+
+@pytest.mark.parametrize(("words", "command"), ALL, ids=[" ".join(words) for words, _ in ALL])
+def test_every_command_speaks_json_and_heeds_color(words: tuple[str, ...], command: click.Command) -> None:
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {"--color", "--no-color"} <= options
+    assert ("--json" in options) is (words not in WITHOUT_JSON)
+
+
 def test_a_bug_is_not_hidden(failing: Callable[[BaseException], int]) -> None:
     with pytest.raises(ZeroDivisionError):
         failing(ZeroDivisionError())
@@ -90,7 +152,7 @@ import sys
 from headbox.cli.main import run
 run(["--help"])
 loaded = [name for name in sys.modules if name.startswith("headbox.cli.") or name in ("uvicorn", "asyncio", "sqlite3")]
-assert sorted(loaded) == ["headbox.cli.main", "headbox.cli.terminal", "headbox.cli.typed"], loaded
+assert sorted(loaded) == ["headbox.cli." + name for name in ("failure", "main", "terminal", "typed")], loaded
 """
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 

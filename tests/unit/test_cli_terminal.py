@@ -1,28 +1,14 @@
-"""What reaches the terminal: nothing that could control it, in widths that fit, at times that people read."""
+"""What reaches the terminal: nothing that could control it, and colours only where they are wanted."""
 
 from __future__ import annotations
 
 import io
 import json
-import re
-import sys
-from datetime import UTC, datetime, timedelta, timezone
 
+import click
 import pytest
 
-from headbox.cli.terminal import (
-    Column,
-    compact,
-    count_fitting,
-    print_fields,
-    print_json_list,
-    print_table,
-    printable,
-    show_span,
-    show_time,
-)
-
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone(timedelta(hours=1)))
+from headbox.cli.terminal import coloured, compact, legible, print_fields, print_json_list, printable, width_of
 
 
 @pytest.mark.parametrize(
@@ -59,47 +45,9 @@ def test_a_json_list_is_json_whatever_it_holds(capsys: pytest.CaptureFixture[str
         assert out.isascii()
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        (None, ""),
-        ("2026-11-24T13:05:09Z", "14:05:09"),
-        ("2026-11-24T23:30:00.250000Z", "25 Nov 00:30"),
-        ("2027-01-01T00:00:00Z", "01 Jan 2027 01:00"),
-        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
-        ("not a time", "not a time"),
-    ],
-)
-def test_times_are_local_with_the_day_unless_it_is_today(text: str | None, shown: str) -> None:
-    assert show_time(text, NOW) == shown
-
-
-def test_utc_shows_the_time_as_it_is() -> None:
-    assert show_time("2026-11-24T13:05:09.000001Z", NOW, utc=True) == "2026-11-24T13:05:09.000001Z"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (-3, "0 ms"),
-        (0.0125, "12 ms"),
-        (0.9999, "1.0 s"),
-        (2.54, "2.5 s"),
-        (59, "59 s"),
-        (60, "1 min"),
-        (185, "3 min 5 s"),
-        (7200, "2 h"),
-        (7800, "2 h 10 min"),
-        (90000, "1 d 1 h"),
-    ],
-)
-def test_spans_are_said_as_people_say_them(seconds: float, shown: str) -> None:
-    assert show_span(seconds) == shown
-
-
-def test_columns_that_do_not_fit_are_left_out_but_for_the_first() -> None:
-    columns = (Column("ID", 36, whole=True), Column("STATE", 9), Column("TASK", 14))
-    assert [count_fitting(columns, width) for width in (10, 36, 46, 47, 62, 63, 500)] == [1, 1, 1, 2, 2, 3, 3]
+def test_fields_stand_in_a_column_and_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_fields([("id", "1"), ("traceback", "one\ntwo\x1b")])
+    assert capsys.readouterr().out == "id         1\ntraceback  one\n           two\\x1b\n"
 
 
 class Terminal(io.StringIO):
@@ -107,32 +55,43 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("width", [20, 40, 80, 120])
-def test_a_table_is_no_wider_than_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    print_table((Column("NAME", 10), Column("NOTE", 10)), [("a" * 30, "b" * 300), ("x", "[bold]y[/bold]")])
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
-    assert len(lines) == 3
-    assert all(len(line) <= width for line in lines)
+@pytest.mark.parametrize(
+    ("environ", "colours"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": ""}, False),
+    ],
+)
+def test_colours_are_for_terminals_that_show_them_and_people_who_want_them(
+    environ: dict[str, str], colours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert coloured(Terminal()) is colours
+    assert coloured(io.StringIO()) is False
 
 
-def test_a_table_in_a_pipe_is_whole_and_has_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table((Column("NAME"), Column("NOTE")), [("a", "b" * 300), ("\x1b[31m", "[red]not markup[/red]")])
-    out = capsys.readouterr().out
-    assert "b" * 300 in out and "[red]not markup[/red]" in out
-    assert "\x1b" not in out
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_was_asked_for_goes_before_the_surroundings(wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1" if wanted else "")
+    with click.Context(click.Command("x"), color=None) as context:
+        context.color = wanted
+        assert coloured(io.StringIO() if wanted else Terminal()) is wanted
 
 
-def test_fields_stand_in_a_column_and_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    print_fields([("id", "1"), ("traceback", "one\ntwo\x1b")])
-    assert capsys.readouterr().out == "id         1\ntraceback  one\n           two\\x1b\n"
+@pytest.mark.parametrize(("columns", "width"), [("33", 33), ("0", 80), ("", 80), ("-5", 80), ("wide", 80), ("٣", 80)])
+def test_a_terminal_without_a_width_has_80_columns(columns: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert width_of(Terminal()) == width
+    assert width_of(io.StringIO()) is None
 
 
-def test_now_has_a_zone() -> None:
-    from headbox.cli.terminal import local_now
-
-    assert abs((local_now() - datetime.now(UTC)).total_seconds()) < 60
+def test_text_is_written_in_the_characters_that_there_are() -> None:
+    text = "Zürich … 東京 ━━"
+    assert legible(text, io.TextIOWrapper(io.BytesIO(), "utf-8")) == text
+    assert legible(text, io.TextIOWrapper(io.BytesIO(), "latin-1")) == "Zürich ~ \\u6771\\u4eac =="
+    assert legible("Zürich", io.TextIOWrapper(io.BytesIO(), "latin-1")) == "Zürich"

@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import rich_click as click
 
+from headbox.cli.options import as_json
 from headbox.cli.settings import SERVE, load, with_settings
-from headbox.cli.terminal import Column, show_list
+from headbox.cli.table import Column, show_list
 from headbox.config import describe
 
-COLUMNS: Final = (Column("SETTING", 20, whole=True), Column("VALUE", 20), Column("FROM", 12))
+COLUMNS: Final = (Column("SETTING", 20, whole=True), Column("VALUE", 12, rank=1), Column("FROM", 12, rank=2))
 
 
 @click.group()
@@ -20,7 +21,7 @@ def config() -> None:
 
 @config.command()
 @with_settings(SERVE)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@as_json
 def show(as_json: bool, **typed: Any) -> None:
     """Show every setting, its value and where it comes from; secrets are masked."""
     rows = describe(load(typed))

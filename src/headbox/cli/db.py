@@ -6,13 +6,13 @@ from pathlib import Path
 
 import rich_click as click
 
+from headbox.cli.meter import metering
 from headbox.cli.operator import choose, with_store
+from headbox.cli.options import as_json
 from headbox.cli.settings import DATABASE, with_settings
-from headbox.cli.terminal import print_fields, print_json
+from headbox.cli.terminal import print_fields, print_json, printable
 from headbox.config import without_password
 from headbox.storage.store import Store, open_store
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
 @click.group()
@@ -21,13 +21,15 @@ def db() -> None:
 
 
 @db.command()
+@as_json
 @with_settings(DATABASE)
-def upgrade(database: str | None, app: str | None) -> None:
+def upgrade(database: str | None, app: str | None, as_json: bool) -> None:
     """Make the database what this version needs: create its tables, or apply the migrations it lacks."""
     settings = choose(database, app)
     store = open_store(settings.database, settings.finished_lifetime)
-    store.upgrade(store.clock().now())
-    click.echo(f"{without_password(store.url)} is up to date")
+    with metering("upgrading the database"):
+        store.upgrade(store.clock().now())
+    print_json(store.status()) if as_json else click.echo(f"{without_password(store.url)} is up to date")
 
 
 @db.command()
@@ -43,12 +45,17 @@ def status(store: Store, as_json: bool) -> None:
 
 
 @db.command()
+@as_json
 @with_store
-def check(store: Store) -> int:
+def check(store: Store, as_json: bool) -> int:
     """Let the database check itself; exit 1 if it is damaged."""
-    problems = store.check()
+    with metering("checking the database"):
+        problems = store.check()
+    if as_json:
+        print_json({"url": without_password(store.url), "problems": problems})
+        return int(bool(problems))
     for problem in problems:
-        click.echo(problem, err=True)
+        click.echo(printable(problem), err=True)
     if not problems:
         click.echo(f"{without_password(store.url)} is sound")
     return int(bool(problems))
@@ -56,15 +63,22 @@ def check(store: Store) -> int:
 
 @db.command()
 @click.argument("path", type=click.Path(path_type=Path))
+@as_json
 @with_store
-def backup(store: Store, path: Path) -> None:
+def backup(store: Store, path: Path, as_json: bool) -> None:
     """Copy the database to PATH, consistently, while others work."""
     if path.exists():
         raise click.ClickException(f"{path} exists already: name a file that does not")
     if not path.parent.is_dir():
         raise click.ClickException(f"there is no directory {path.parent}: make it first")
-    store.backup(str(path))
-    click.echo(f"copied to {path}")
+    with metering(
+        "copying", store.status()["size"], unit="bytes", look=lambda: path.stat().st_size if path.exists() else 0
+    ):
+        store.backup(str(path))
+    if as_json:
+        print_json({"path": str(path), "size": path.stat().st_size})
+    else:
+        click.echo(f"copied to {path}")
 
 
 def show(value: object) -> str:

@@ -9,6 +9,7 @@ import rich_click as click
 
 from headbox.cli.client import Client
 from headbox.cli.connection import with_client
+from headbox.cli.options import as_json
 from headbox.cli.task_table import fields, show_tasks
 from headbox.cli.terminal import print_json
 from headbox.cli.watch import follow, report_end
@@ -28,7 +29,7 @@ from headbox.cli.watch import follow, report_end
 @click.option("--unique", is_flag=True, default=None, help="Refuse it while the same call is incomplete.")
 @click.option("--job", "job_id", help="The id of the job it belongs to.")
 @click.option("--wait", is_flag=True, help="Wait for its end; exit 1 if it fails.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@as_json
 @with_client
 def enqueue(
     client: Client, name: str, arguments: tuple[str, ...], wait: bool, as_json: bool, **options: Any

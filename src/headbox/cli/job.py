@@ -9,12 +9,12 @@ import rich_click as click
 
 from headbox.cli.client import Client, segment
 from headbox.cli.connection import with_client
+from headbox.cli.options import as_json, in_utc
+from headbox.cli.table import Column, show_list
 from headbox.cli.task_table import fields, show_tasks
-from headbox.cli.terminal import Column, print_json, show_list
+from headbox.cli.terminal import print_json
 
-COLUMNS: Final = (Column("JOB", 36, whole=True), Column("TASKS", 5), Column("STATES", 20))
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+COLUMNS: Final = (Column("JOB", 36, whole=True, rank=0), Column("TASKS", 5, rank=1), Column("STATES", 20, rank=2))
 
 
 @click.group()
@@ -33,7 +33,7 @@ def list_jobs(client: Client, as_json: bool) -> None:
 @job.command()
 @click.argument("id")
 @as_json
-@click.option("--utc", is_flag=True, help="Show times exactly, in UTC.")
+@in_utc
 @with_client
 def info(client: Client, id: str, as_json: bool, utc: bool) -> None:
     """Show a job's current tasks."""

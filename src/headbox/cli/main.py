@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
 import rich_click as click
 
-from headbox.cli.terminal import printable
-from headbox.cli.typed import as_typed
-from headbox.domain.errors import HeadboxError, InvalidSchedule
-
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+from headbox.cli.failure import DONE, EXPECTED, FAILED, INTERRUPTED, asks_for_json, failure_of, say
 
 # name -> the module and attribute that it lives in, and its line in `headbox --help`
 COMMANDS: Final = {
@@ -54,20 +51,57 @@ def load(name: str) -> click.Command:
     """The command of that name, its module imported."""
     module, _, attribute = COMMANDS[name][0].partition(":")
     command: click.Command = getattr(import_module(module), attribute)
+    return with_colour(command)
+
+
+def with_colour(command: click.Command) -> click.Command:
+    """The command with `--color` and `--no-color`, and all the commands in it."""
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        with_colour(inner)
+    if not any(parameter.name == COLOUR for parameter in command.params):
+        colour_option(command)
     return command
+
+
+def set_colour(context: click.Context, parameter: click.Parameter, wanted: bool | None) -> None:
+    """Heeds `--color` and `--no-color`, wherever in a command they are."""
+    if wanted is not None:
+        context.color = wanted
+
+
+COLOUR: Final = "colour"
+colour_option: Final = click.option(
+    "--color/--no-color",
+    COLOUR,
+    default=None,
+    expose_value=False,
+    is_eager=True,
+    callback=set_colour,
+    help="Colours in what is printed, or none [default: on a terminal, unless NO_COLOR is set].",
+)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="headbox", message="headbox %(version)s")
+@colour_option
 def root() -> None:
     """A durable task queue and scheduler, with the REST API of Pulp's tasking system."""
 
 
 def main() -> None:
     """Runs the command line and exits with its status."""
+    open_streams()
+    sys.exit(run(sys.argv[1:]))
+
+
+def open_streams() -> None:
+    """Makes sure that there are streams to read and write, and that any text can be written: a closed one reads as
+    empty and swallows what is written."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - it takes the place of the descriptor
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
@@ -75,27 +109,23 @@ def run(arguments: list[str]) -> int:
     try:
         status = root.main(arguments, prog_name="headbox", standalone_mode=False)
         sys.stdout.flush()
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "headbox"
-        return complain(f"{error.format_message().rstrip('.')} (see '{command} --help')", USAGE)
-    except click.ClickException as error:
-        return complain(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains as it exits
+        forget_output()
         return FAILED
     except SystemExit as end:  # how help for a lack of arguments, and a closed pipe, end
         return end.code if isinstance(end.code, int) else FAILED
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        return complain(f"{place}{error.strerror or error}", FAILED)
-    except HeadboxError as error:
-        return complain(str(error), USAGE if isinstance(error, InvalidSchedule) else FAILED)
+    except EXPECTED as error:
+        failure = failure_of(error)
+        say(failure, as_json=asks_for_json(arguments))
+        if isinstance(error, OSError):
+            forget_output()
+        return failure.exit_status
     return status if isinstance(status, int) else DONE
 
 
-def complain(message: str, status: int) -> int:
-    """Says on stderr what went wrong, in one line that holds no control characters. Gives `status` back."""
-    click.echo(f"headbox: {printable(as_typed(message, sys.argv[0]))}", err=True)
-    return status
+def forget_output() -> None:
+    """Lets what could not be written go: else the interpreter tries it once more as it exits, and complains."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,6 +26,13 @@ class Measure(NamedTuple):
         return f"{amount(self.name, self.done)}{whole}"
 
 
+def bar(fraction: float, width: int) -> str:
+    """So much of a bar of that width."""
+    halves = round(min(max(fraction, 0.0), 1.0) * width * 2)
+    full, half = divmod(halves, 2)
+    return "━" * full + "╸" * half + "─" * (width - full - half)
+
+
 def measures(progress: Any) -> list[Measure]:
     """The measures in a progress; [] where it has another form."""
     if not isinstance(progress, Mapping):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from headbox.cli.options import as_json, in_utc
 from headbox.cli.terminal import print_json_list
 from headbox.clock import SystemClock
 from headbox.domain.iso8601 import format_instant, time_of
@@ -26,8 +27,8 @@ def schedule() -> None:
 @schedule.command()
 @click.argument("expression")
 @click.option("--count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many times.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-@click.option("--utc", is_flag=True, help="Show times exactly, in UTC.")
+@as_json
+@in_utc
 def preview(expression: str, count: int, as_json: bool, utc: bool) -> None:
     """Print the next times of EXPRESSION, such as 'cron: 30 2 * * * Europe/Paris'."""
     scheduler = parse_schedule(expression)

@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from itertools import islice
 from typing import Any, Final
 
 import rich_click as click
 
-from headbox.cli.client import Client, segment
+from headbox.cli.changes import change_found, change_named
+from headbox.cli.client import PAGE, Client, segment
 from headbox.cli.connection import with_client
 from headbox.cli.enqueue import enqueue
+from headbox.cli.filters import CANCEL, REMOVE, RESET, RESUME, SUSPEND, Verb, with_filters
+from headbox.cli.meter import metered
+from headbox.cli.options import as_json, in_utc
+from headbox.cli.table import Column, show_list
 from headbox.cli.task_table import fields, known, show_tasks
-from headbox.cli.terminal import Column, print_fields, print_json, show_list
+from headbox.cli.terminal import print_fields, print_json
 from headbox.cli.watch import watch
 
 SHOWN: Final = 100
 
-# option -> the API's filter, what it means
-FILTERS: Final = {
-    "--state": ("state", "waiting, running, complete, incomplete, current, archived, or a single state."),
-    "--name": ("method_name", "The bare name of what is called."),
-    "--class-name": ("class_name", "The class of what is called."),
-    "--job": ("job_id", "A job's id."),
-    "--queue": ("queue", "A queue's name."),
-    "--owner": ("owner", "The user who enqueued it."),
-    "--outcome": ("outcome", "How an archived run ended."),
-    "--scheduled-before": ("scheduled_before", "A time, such as 2026-12-01T06:00:00Z."),
-    "--scheduled-after": ("scheduled_after", "A time, such as 2026-12-01T06:00:00Z."),
-}
-SINGLE: Final = ("--scheduled-before", "--scheduled-after")
-
 SNAPSHOT_COLUMNS: Final = (
-    Column("TASK ID", 36, whole=True),
-    Column("STATE", 9, whole=True),
-    Column("METHOD", 10),
-    Column("SNAPSHOT ID", 36, whole=True),
+    Column("TASK ID", 36, whole=True, rank=2),
+    Column("STATE", 9, whole=True, rank=1),
+    Column("METHOD", 10, rank=0),
+    Column("SNAPSHOT ID", 36, whole=True, rank=3),
 )
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-in_utc = click.option("--utc", is_flag=True, help="Show times exactly, in UTC.")
-
-
-def with_filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the filters of `GET /tasks/`; each but the times may be repeated."""
-    for option, (parameter, meaning) in reversed(FILTERS.items()):
-        command = click.option(option, parameter, multiple=option not in SINGLE, help=meaning)(command)
-    return command
 
 
 @click.group()
@@ -61,14 +43,15 @@ def task() -> None:
 @with_client
 def list_tasks(client: Client, limit: int | None, as_json: bool, utc: bool, **filters: Any) -> None:
     """List tasks, the oldest first; archived runs by --state archived, the newest first."""
-    query = {**filters, **fields(as_json=as_json)}
-    if as_json and limit is None:
-        show_tasks(client.pages("tasks/", query), as_json=True)
+    found = client.pages("tasks/", {**filters, **fields(as_json=as_json), "limit": min(limit or PAGE, PAGE)})
+    if as_json:
+        wanted = islice(found, limit)
+        show_tasks(wanted if sys.stdout.isatty() else metered("reading tasks", wanted), as_json=True)
         return
-    tasks, more = client.first("tasks/", query, limit or SHOWN)
-    show_tasks(tasks, as_json=as_json, utc=utc)
-    if more:
-        click.echo(f"These are the first {len(tasks)}; choose with --limit, --state, --name, …", err=True)
+    tasks = list(metered("reading tasks", islice(found, limit or SHOWN)))
+    show_tasks(tasks, as_json=False, utc=utc)
+    if next(found, None) is not None:
+        click.echo(f"These are the first {len(tasks):,}; choose with --limit, --state, --name, …", err=True)
 
 
 @task.command()
@@ -96,45 +79,29 @@ def runs(client: Client, id: str, as_json: bool, utc: bool) -> None:
     show_tasks(found, as_json=as_json, utc=utc)
 
 
-def change(name: str, meaning: str, ask: Callable[[Client, str, Any], Any]) -> None:
-    """Adds a command that changes the tasks it is given, one after the other, and shows each as it is then."""
+def change(verb: Verb, meaning: str) -> None:
+    """Adds a command that changes the tasks that it is given, or that its filters find, one after the other."""
 
-    @task.command(name, help=meaning)
-    @click.argument("ids", metavar="ID...", nargs=-1, required=True)
+    @task.command(verb.name, help=f"{meaning}\n\nName them, or give filters: then it says how many it found, and asks.")
+    @click.argument("ids", metavar="[ID]...", nargs=-1)
+    @with_filters
+    @click.option("--yes", "confirmed", is_flag=True, help="Do not ask.")
     @as_json
     @with_client
-    def command(client: Client, ids: tuple[str, ...], as_json: bool) -> None:
-        query = fields(as_json=as_json)
-        show_tasks((ask(client, f"tasks/{segment(id)}/", query) for id in ids), as_json=as_json, header=False)
+    def command(client: Client, ids: tuple[str, ...], confirmed: bool, as_json: bool, **filters: Any) -> int:
+        chosen = {name: value for name, value in filters.items() if value}
+        if bool(ids) == bool(chosen):
+            raise click.UsageError(f"say what to {verb.name}: either ids, or filters such as --name")
+        if ids:
+            return change_named(client, verb, ids, as_json=as_json)
+        return change_found(client, verb, chosen, confirmed=confirmed, as_json=as_json)
 
 
-def post(verb: str) -> Callable[[Client, str, Any], Any]:
-    """The call that does `verb` to a task."""
-    return lambda client, path, query: client.post(f"{path}{verb}/", query=query)
-
-
-change("suspend", "Hold tasks back until they are resumed.", post("suspend"))
-change("resume", "Let suspended tasks go on.", post("resume"))
-change("reset", "Run tasks that have ended again.", post("reset"))
-change("remove", "Take tasks out of the system; a run in progress ends first.", Client.delete)
-
-
-@task.command()
-@click.argument("ids", metavar="[ID...]", nargs=-1)
-@with_filters
-@as_json
-@with_client
-def cancel(client: Client, ids: tuple[str, ...], as_json: bool, **filters: Any) -> None:
-    """Cancel tasks, by id or all that the filters find; of a schedule, its current occurrence."""
-    chosen = {name: value for name, value in filters.items() if value}
-    if bool(ids) == bool(chosen):
-        raise click.UsageError("say what to cancel: either ids, or filters such as --name")
-    query = fields(as_json=as_json)
-    if chosen:
-        canceled = client.post("tasks/cancel/", query=chosen | query)
-    else:
-        canceled = (post("cancel")(client, f"tasks/{segment(id)}/", query) for id in ids)
-    show_tasks(canceled, as_json=as_json, header=False)
+change(CANCEL, "Cancel tasks; of a schedule, its current occurrence.")
+change(SUSPEND, "Hold tasks back until they are resumed.")
+change(RESUME, "Let suspended tasks go on.")
+change(RESET, "Run tasks that have ended again; of what filters find, only failures, unless --state says more.")
+change(REMOVE, "Take tasks out of the system; a run in progress ends first.")
 
 
 @task.command()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from headbox.cli.progress import describe
-from headbox.cli.terminal import Column, compact, local_now, printable, show_list, show_span, show_time
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from headbox.cli.table import Column, Styled, show_list
+from headbox.cli.terminal import compact, printable
+from headbox.cli.times import local_now, seconds_between, show_both, show_span, show_time
 
 Task = Mapping[str, Any]
 
@@ -30,11 +29,11 @@ FIELDS: Final = (
     "run,scheduler"
 )
 COLUMNS: Final = (
-    Column("ID", 36, whole=True),
-    Column("STATE", 9, whole=True),
-    Column("TASK", 14),
-    Column("WHEN", 10),
-    Column("NOTE", 10),
+    Column("ID", 36, whole=True, rank=3),
+    Column("STATE", 9, whole=True, rank=1),
+    Column("TASK", 14, rank=0),
+    Column("WHEN", 10, rank=2),
+    Column("NOTE", 10, rank=4),
 )
 
 
@@ -52,14 +51,12 @@ def show_tasks(tasks: Iterable[Task], *, as_json: bool, utc: bool = False, heade
 def row(task: Task, now: datetime, *, utc: bool = False) -> tuple[Any, ...]:
     """The cells of one task."""
     note = task.get("exception") if task["state"] in FAILURES else describe(task.get("progress"))
-    return task["id"], state_text(task["state"]), call_text(task), when(task, now, utc=utc), note or ""
+    return task["id"], state_cell(task["state"]), call_text(task), when(task, now, utc=utc), note or ""
 
 
-def state_text(state: str) -> Text:
+def state_cell(state: str) -> Styled:
     """The state in its colour."""
-    from rich.text import Text
-
-    return Text(printable(state), style=STYLES.get(state, ""))
+    return Styled(printable(state), STYLES.get(state, ""))
 
 
 def call_text(task: Task) -> str:
@@ -88,12 +85,6 @@ def when(task: Task, now: datetime, *, utc: bool = False) -> str:
     return show_time(due, now, utc=utc) if due and seconds_between(now, due) > 0 else "ready"
 
 
-def seconds_between(start: str | datetime, end: str | datetime) -> float:
-    """Seconds from one instant to another."""
-    first, last = (datetime.fromisoformat(time) if isinstance(time, str) else time for time in (start, end))
-    return (last - first).total_seconds()
-
-
 def known(task: Task, *, utc: bool = False) -> Iterator[tuple[str, str]]:
     """Every attribute that has a value, as people read it; the traceback last."""
     now = local_now()
@@ -102,7 +93,7 @@ def known(task: Task, *, utc: bool = False) -> Iterator[tuple[str, str]]:
             yield name, value
             yield "task", call_text(task)
         elif name.endswith("_time") and value:
-            yield name, show_time(value, now, utc=utc)
+            yield name, show_both(value, now, utc=utc)
         elif name == "progress" and value is not None:
             yield name, describe(value)
         elif value not in (None, [], {}, False) and name not in ("args", "kwargs", "class_name", "method_name"):

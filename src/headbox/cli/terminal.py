@@ -1,4 +1,4 @@
-"""What reaches the terminal: text without control characters, tables that fit, times as people read them, JSON."""
+"""What reaches the terminal: text without control characters, in colours only where they are wanted; JSON."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import click
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-UNLIMITED = 100_000  # columns, where no terminal limits them
-GAP = 2
+GAP: Final = 2
+DEFAULT_WIDTH: Final = 80  # columns of a terminal that does not say how many it has
+DRAWN: Final = str.maketrans("…━╸─·▁▂▃▄▅▆▇█↑↓", "~=--.12345678^v")
+NO_COLOURS: Final = ("", "dumb", "unknown")  # terminals that show none
+STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "bold": {"bold": True},
+    "dim": {"dim": True},
+    "reverse": {"reverse": True},
+    **{colour: {"fg": colour} for colour in ("red", "green", "yellow", "cyan")},
+}
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -51,74 +60,57 @@ def print_json_list(values: Iterable[Any]) -> None:
     print("\n]" if separator == "," else "[]")
 
 
+def coloured(stream: TextIO) -> bool:
+    """Whether to write colours there: as `--color` says, else on a terminal that shows them, unless NO_COLOR is set."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.color is not None:
+        return context.color
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in NO_COLOURS
+
+
+def legible(text: str, stream: TextIO) -> str:
+    """The text in characters that the stream can write: where it can't draw, with ASCII in place of what is drawn."""
+    encoding = stream.encoding or "utf-8"
+    if text.isascii() or encoding.lower().replace("-", "") == "utf8":
+        return text
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(DRAWN).encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def paint(text: str, style: str) -> str:
+    """The text with the codes of a style around it; '' is none."""
+    return click.style(text, **STYLES[style]) if style and text else text
+
+
+def width_of(stream: TextIO) -> int | None:
+    """The columns of the terminal, or as COLUMNS says; None where no terminal limits them."""
+    if not stream.isatty():
+        return None
+    named = os.environ.get("COLUMNS", "")
+    if named.isascii() and named.isdigit() and int(named) > 0:
+        return int(named)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
+    except (OSError, ValueError):  # it calls itself a terminal, and is none
+        return DEFAULT_WIDTH
+
+
 def console(*, stderr: bool = False) -> Console:
-    """The terminal, or the pipe: that has no width, no colours."""
+    """The terminal for what is drawn again and again."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    plain = not stream.isatty()
     return Console(
         file=stream,
-        width=UNLIMITED if plain else None,
-        no_color=plain or bool(os.environ.get("NO_COLOR")),
-        force_terminal=False if plain else None,
+        width=width_of(stream),
+        no_color=not coloured(stream),
         markup=False,
         highlight=False,
         emoji=False,
     )
-
-
-class Column(NamedTuple):
-    """A table's column: its title, the narrowest that is of use, and whether it is always shown whole."""
-
-    title: str
-    width: int = 8
-    whole: bool = False
-
-
-def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, header: bool = True) -> None:
-    """A table for people. Where the terminal is too narrow the last columns are left out; long cells are cut."""
-    from rich.table import Table
-    from rich.text import Text
-
-    screen = console()
-    table = Table(box=None, pad_edge=False, show_header=header, padding=(0, GAP, 0, 0), header_style="bold")
-    shown = columns[: count_fitting(columns, screen.width)]
-    for column in shown:
-        width = column.width if column.whole else None
-        table.add_column(column.title, no_wrap=True, overflow="ellipsis", min_width=width)
-    for row in rows:
-        cells = [cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row]
-        table.add_row(*cells[: len(shown)])
-    screen.print(table)
-
-
-def show_list(
-    values: Iterable[Any],
-    columns: Sequence[Column],
-    cells: Callable[[Any], Sequence[Any]],
-    *,
-    as_json: bool,
-    header: bool = True,
-) -> None:
-    """A list as a table for people, or as JSON for scripts. `cells` gives the row of one value."""
-    if as_json:
-        print_json_list(values)
-    elif header:
-        print_table(columns, map(cells, values))
-    else:
-        for value in values:  # each as soon as it is known
-            print_table(columns, [cells(value)], header=False)
-
-
-def count_fitting(columns: Sequence[Column], width: int) -> int:
-    """How many of the columns, from the first, fit side by side; at least one."""
-    needed = 0
-    for count, column in enumerate(columns):
-        needed += column.width + GAP * (count > 0)
-        if needed > width:
-            return max(count, 1)
-    return len(columns)
 
 
 def print_fields(pairs: Iterable[tuple[str, Any]]) -> None:
@@ -127,33 +119,3 @@ def print_fields(pairs: Iterable[tuple[str, Any]]) -> None:
     width = max((len(name) for name, _ in pairs), default=0) + GAP
     for name, value in pairs:
         print(f"{name:<{width}}" + value.replace("\n", "\n" + " " * width))
-
-
-def show_time(text: str | None, now: datetime, *, utc: bool = False) -> str:
-    """An instant of the API as people read it: the local time, with the day unless that is today. `utc`: as it is."""
-    if text is None or utc:
-        return text or ""
-    try:
-        time = datetime.fromisoformat(text).astimezone(now.tzinfo)
-    except (ValueError, OverflowError):  # the last day of the calendar has ended already in this time zone
-        return text
-    if time.date() == now.date():
-        return f"{time:%H:%M:%S}"
-    return f"{time:%d %b %H:%M}" if time.year == now.year else f"{time:%d %b %Y %H:%M}"
-
-
-def local_now() -> datetime:
-    """The present time in the machine's time zone."""
-    return datetime.now(UTC).astimezone()
-
-
-def show_span(seconds: float) -> str:
-    """A span as people say it: `30 ms`, `2.5 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s" if seconds >= 0.9995 else f"{max(seconds, 0) * 1000:.0f} ms"
-    whole = int(seconds)
-    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // smaller_size
-            return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import rich_click as click
 
+from headbox.cli.changes import change_each
 from headbox.cli.client import Client, segment
 from headbox.cli.connection import with_client
-from headbox.cli.terminal import Column, local_now, print_json, show_list, show_time
+from headbox.cli.options import as_json, in_utc
+from headbox.cli.table import Column, show_list
+from headbox.cli.terminal import print_json, printable
+from headbox.cli.times import local_now, show_time
 
 COLUMNS: Final = (
-    Column("ID", 36, whole=True),
-    Column("USER", 8),
-    Column("NAME", 10),
-    Column("CREATED", 12),
-    Column("EXPIRES", 12),
+    Column("ID", 36, whole=True, rank=2),
+    Column("USER", 8, rank=1),
+    Column("NAME", 10, rank=0),
+    Column("CREATED", 9, rank=4),
+    Column("EXPIRES", 9, rank=3),
 )
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
 @click.group()
@@ -51,7 +54,7 @@ def create(client: Client, name: str, owner: str | None, lifetime: str | None, a
 
 @token.command("list")
 @as_json
-@click.option("--utc", is_flag=True, help="Show times exactly, in UTC.")
+@in_utc
 @with_client
 def list_tokens(client: Client, as_json: bool, utc: bool) -> None:
     """List your tokens, or everybody's for a super user; secrets are not kept."""
@@ -66,9 +69,13 @@ def list_tokens(client: Client, as_json: bool, utc: bool) -> None:
 
 @token.command()
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@as_json
 @with_client
-def revoke(client: Client, ids: tuple[str, ...]) -> None:
+def revoke(client: Client, ids: tuple[str, ...], as_json: bool) -> int:
     """Revoke tokens: from now on they open nothing."""
-    for id in ids:
-        client.delete(f"tokens/{segment(id)}/")
-        click.echo(f"revoked {id}")
+
+    def revoked(ids: Sequence[str]) -> list[Any]:
+        client.delete(f"tokens/{segment(ids[0])}/")
+        return [{"id": ids[0]}]
+
+    return change_each(ids, revoked, lambda token: print(f"revoked {printable(token['id'])}"), as_json=as_json)

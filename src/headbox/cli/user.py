@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import rich_click as click
 
 from headbox.assemble import forget_password
 from headbox.cli.connection import ask_password
 from headbox.cli.operator import record, with_queue
-from headbox.cli.terminal import Column, local_now, show_list, show_time
+from headbox.cli.options import as_json, in_utc
+from headbox.cli.table import Column, show_list
+from headbox.cli.terminal import print_json
+from headbox.cli.times import local_now, show_time
 from headbox.domain.iso8601 import format_instant
 from headbox.storage.records import User
 from headbox.task_queue.queue import TaskQueue
 from headbox.web.passwords import hash_password
 from headbox.web.permissions import ROLES
 
-COLUMNS: Final = (Column("USER", 12), Column("ROLES", 12), Column("CREATED", 12))
+COLUMNS: Final = (Column("USER", 12, rank=0), Column("ROLES", 12, rank=1), Column("CREATED", 9, rank=2))
 NAME: Final = re.compile(r"[A-Za-z0-9._@+-]{1,100}")  # as the API has it
 SHORTEST, LONGEST = 8, 1000  # characters of a password, as the API has it
 
@@ -32,8 +35,9 @@ def user() -> None:
 @user.command()
 @click.argument("name")
 @click.option("--role", "roles", type=role_type, multiple=True, help="What it may do; may be repeated.")
+@as_json
 @with_queue
-def create(queue: TaskQueue, name: str, roles: tuple[str, ...]) -> None:
+def create(queue: TaskQueue, name: str, roles: tuple[str, ...], as_json: bool) -> None:
     """Create a user; the password is asked for, or read from standard input."""
     if not NAME.fullmatch(name):
         raise click.UsageError(f"{name!r} is no name for a user: use letters, digits and . _ @ + -")
@@ -42,22 +46,18 @@ def create(queue: TaskQueue, name: str, roles: tuple[str, ...]) -> None:
     if not queue.store.create_user(created):
         raise click.ClickException(f"there is a user {name} already: choose another name")
     record(queue, f"user create {name}")
-    click.echo(f"created {name} ({', '.join(roles) or 'no role: it sees only its own tasks'})")
+    tell(created, f"created {name} ({', '.join(roles) or 'no role: it sees only its own tasks'})", as_json=as_json)
 
 
 @user.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-@click.option("--utc", is_flag=True, help="Show times exactly, in UTC.")
+@as_json
+@in_utc
 @with_queue
 def list_users(queue: TaskQueue, as_json: bool, utc: bool) -> None:
     """List the users and their roles."""
     now = local_now()
-    shown = [
-        {"name": user.name, "roles": list(user.roles), "create_time": format_instant(user.create_time)}
-        for user in queue.store.users()
-    ]
     show_list(
-        shown,
+        map(known, queue.store.users()),
         COLUMNS,
         lambda user: (user["name"], ", ".join(user["roles"]), show_time(user["create_time"], now, utc=utc)),
         as_json=as_json,
@@ -66,41 +66,54 @@ def list_users(queue: TaskQueue, as_json: bool, utc: bool) -> None:
 
 @user.command()
 @click.argument("name")
+@as_json
 @with_queue
-def passwd(queue: TaskQueue, name: str) -> None:
+def passwd(queue: TaskQueue, name: str, as_json: bool) -> None:
     """Give a user another password; it is asked for, or read from standard input."""
-    find(queue, name)
+    found = find(queue, name)
     queue.store.change_user(name, password_hash=new_password(name))
     if name == "admin":
         forget_password(queue)
     record(queue, f"user passwd {name}")
-    click.echo(f"{name} has another password")
+    tell(found, f"{name} has another password", as_json=as_json)
 
 
 @user.command()
 @click.argument("name")
 @click.argument("roles", metavar="[ROLE]...", nargs=-1, type=role_type)
 @click.option("--none", is_flag=True, help="Take all roles away.")
+@as_json
 @with_queue
-def role(queue: TaskQueue, name: str, roles: tuple[str, ...], none: bool) -> None:
+def role(queue: TaskQueue, name: str, roles: tuple[str, ...], none: bool, as_json: bool) -> None:
     """Give a user these roles and no others: super-users, operators, readers."""
     if bool(roles) == none:
         raise click.UsageError("name the roles that the user is to have, or --none")
     find(queue, name)
     queue.store.change_user(name, roles=unique(roles))
     record(queue, f"user role {name} {' '.join(roles)}".rstrip())
-    click.echo(f"{name}: {', '.join(unique(roles)) or 'no role'}")
+    tell(find(queue, name), f"{name}: {', '.join(unique(roles)) or 'no role'}", as_json=as_json)
 
 
 @user.command()
 @click.argument("name")
+@as_json
 @with_queue
-def delete(queue: TaskQueue, name: str) -> None:
+def delete(queue: TaskQueue, name: str, as_json: bool) -> None:
     """Delete a user and its tokens; its tasks stay."""
-    find(queue, name)
+    found = find(queue, name)
     queue.store.delete_user(name)
     record(queue, f"user delete {name}")
-    click.echo(f"deleted {name}")
+    tell(found, f"deleted {name}", as_json=as_json)
+
+
+def known(user: User) -> dict[str, Any]:
+    """What is shown of a user: nothing of its password."""
+    return {"name": user.name, "roles": list(user.roles), "create_time": format_instant(user.create_time)}
+
+
+def tell(user: User, sentence: str, *, as_json: bool) -> None:
+    """Says what was done, or for scripts to which user."""
+    print_json(known(user)) if as_json else click.echo(sentence)
 
 
 def find(queue: TaskQueue, name: str) -> User:

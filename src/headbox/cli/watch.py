@@ -13,8 +13,9 @@ import rich_click as click
 from headbox.cli.client import Client, segment
 from headbox.cli.connection import with_client
 from headbox.cli.progress import describe, measures
-from headbox.cli.task_table import COMPLETE, FAILURES, FIELDS, Task, call_text, show_tasks, state_text, when
-from headbox.cli.terminal import compact, console, local_now, print_json, printable
+from headbox.cli.task_table import COMPLETE, FAILURES, FIELDS, Task, call_text, show_tasks, state_cell, when
+from headbox.cli.terminal import compact, console, print_json, printable
+from headbox.cli.times import local_now
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -156,7 +157,7 @@ def bars(tasks: Sequence[Task]) -> RenderableType:
     for task in tasks:
         found = measures(task["progress"])
         note = "" if found else describe(task["progress"])
-        table.add_row(state_text(task["state"]), _cut(call_text(task)), Text(when(task, now)), _cut(note))
+        table.add_row(Text(*state_cell(task["state"])), _cut(call_text(task)), Text(when(task, now)), _cut(note))
         for measure in found:
             bar = ProgressBar(measure.total, measure.done, width=30, pulse=measure.total is None)
             table.add_row("", Text(f"  {measure.name}"), bar, Text(str(measure)))

@@ -9,18 +9,19 @@ import rich_click as click
 
 from headbox.cli.client import Client
 from headbox.cli.connection import with_client
-from headbox.cli.task_table import seconds_between
-from headbox.cli.terminal import Column, local_now, show_list, show_span, show_time
+from headbox.cli.options import as_json, in_utc
+from headbox.cli.table import Column, show_list
+from headbox.cli.times import local_now, show_time
 
 COLUMNS: Final = (
-    Column("HOST", 8),
-    Column("PID", 7, whole=True),
-    Column("APP", 12),
-    Column("QUEUES", 8),
-    Column("CHILDREN", 8),
-    Column("STARTED", 12),
-    Column("HEARD OF", 9),
-    Column("ID", 36, whole=True),
+    Column("HOST", 8, rank=0),
+    Column("PID", 5, whole=True, rank=2),
+    Column("APP", 8, rank=4),
+    Column("QUEUES", 6, rank=3),
+    Column("CHILDREN", 8, rank=5),
+    Column("STARTED", 8, rank=6),
+    Column("HEARD OF", 8, rank=1),
+    Column("ID", 36, whole=True, rank=7),
 )
 
 
@@ -30,8 +31,8 @@ def worker() -> None:
 
 
 @worker.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-@click.option("--utc", is_flag=True, help="Show times exactly, in UTC.")
+@as_json
+@in_utc
 @with_client
 def list_workers(client: Client, as_json: bool, utc: bool) -> None:
     """List the workers that are registered, and when each was last heard of."""
@@ -41,7 +42,6 @@ def list_workers(client: Client, as_json: bool, utc: bool) -> None:
 
 def row(worker: Any, now: datetime, *, utc: bool) -> tuple[Any, ...]:
     """The cells of one worker."""
-    heard = worker["heartbeat_time"]
     return (
         worker["host"],
         worker["pid"],
@@ -49,6 +49,6 @@ def row(worker: Any, now: datetime, *, utc: bool) -> tuple[Any, ...]:
         ", ".join(worker["queues"]) or "all",
         worker["concurrency"],
         show_time(worker["start_time"], now, utc=utc),
-        show_time(heard, now, utc=True) if utc else f"{show_span(seconds_between(heard, now))} ago",
+        show_time(worker["heartbeat_time"], now, utc=utc),
         worker["id"],
     )

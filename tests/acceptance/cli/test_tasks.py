@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -84,9 +85,10 @@ def test_tasks_are_canceled_by_id_or_by_filter(served: Home) -> None:
     later = ["--schedule", "2999-01-01T00:00:00Z"]
     ids = [row(served.ok("task", "enqueue", "add", "7", *later))[0] for _ in range(3)]
     assert row(served.ok("task", "cancel", ids[0]))[:2] == [ids[0], "canceled"]
-    canceled = served.json("task", "cancel", "--name", "add", "--scheduled-after", "2998-01-01T00:00:00Z")
+    canceled = served.json("task", "cancel", "--name", "add", "--scheduled-after", "2998-01-01T00:00:00Z", "--yes")
     assert [task["id"] for task in canceled] == ids[1:]
     assert "409" in served.refused("task", "cancel", ids[0])
+    assert served.ok("task", "cancel", "--name", "nobody", "--yes") == "canceled 0 tasks\n"
     served.refused("task", "cancel", status=2)
     served.refused("task", "cancel", ids[0], "--name", "add", status=2)
 
@@ -235,3 +237,17 @@ def test_help_is_there_for_every_command(served: Home) -> None:
     for words in (["--help"], ["task", "-h"], ["task", "enqueue", "--help"], ["serve", "--help"]):
         assert "Usage: headbox" in served.ok(*words)
     assert served.ok("--version").startswith("headbox ")
+
+
+def test_half_a_backup_does_not_stay(served: Home) -> None:
+    words = shlex.join([*served.command, "db", "backup", "half.db"])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 16; {words}"],
+        cwd=served.path,
+        env=served.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert not (served.path / "half.db").exists()
