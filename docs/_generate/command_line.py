@@ -51,7 +51,8 @@ def _describe(path: str, command: click.Command, context: click.Context) -> str:
             for name in command.list_commands(context)
             if (found := command.get_command(context, name))
         ]
-        return page(f"## {path}", command.help or "", table(("command", ""), rows))
+        options = table(("option", ""), _options(command, context))
+        return page(f"## {path}", command.help or "", table(("command", ""), rows), options)
     level = "##" if path.count(" ") == 1 else "###"
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     return page(f"{level} {path}", command.help or "", code(usage), table(("option", ""), _options(command, context)))
