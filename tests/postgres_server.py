@@ -6,7 +6,7 @@ from __future__ import annotations
 import atexit
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -45,13 +45,55 @@ def database(_folder: object = None) -> Iterator[str]:
         _spare.append(name)
 
 
+@contextmanager
+def prepared(prepare: Callable[[str], None]) -> Iterator[str]:
+    """The URL of a database as `prepare` has left it, once a process: each row is put back after use, which takes a
+    third of the time of making the tables anew. One user at a time."""
+    url = _prepare(prepare)
+    try:
+        yield url
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(_END_OTHERS + _PUT_BACK)
+
+
+@cache
+def _prepare(prepare: Callable[[str], None]) -> str:
+    url = in_database(server_url(), _clone())
+    prepare(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_KEEP)
+    return url
+
+
 _spare: list[str] = []
-_EMPTY = b"""
+_END_OTHERS = b"""
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
+"""
+_EMPTY = (
+    _END_OTHERS
+    + b"""
     DROP SCHEMA public CASCADE;
     CREATE SCHEMA public;
     GRANT USAGE ON SCHEMA public TO PUBLIC;
+"""
+)
+_KEEP = b"""
+    CREATE SCHEMA kept;
+    DO $$ DECLARE name text; BEGIN
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+            EXECUTE format('CREATE TABLE kept.%1$I AS TABLE public.%1$I', name);
+        END LOOP;
+    END $$;
+"""
+_PUT_BACK = b"""
+    DO $$ DECLARE name text; BEGIN
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'kept' LOOP
+            EXECUTE format('DELETE FROM public.%I', name);
+            EXECUTE format('INSERT INTO public.%1$I OVERRIDING SYSTEM VALUE TABLE kept.%1$I', name);
+        END LOOP;
+    END $$;
 """
 
 

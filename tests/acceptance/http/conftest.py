@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -21,17 +22,43 @@ from headbox.domain.task import SECOND, Instant, Span, Task
 from headbox.identifiers import new_id
 from headbox.storage import records
 from headbox.storage.records import ClaimRequest, Progress, Report, Token, User, Worker
+from headbox.storage.store import open_store
 from headbox.task_queue.queue import TaskQueue
 from headbox.web.accounts import new_secret
 from headbox.web.app import build
 from headbox.web.auth import secret_hash
 from headbox.web.passwords import hash_password
 from headbox.web.server import Running, configuration, listen, make_server, url
+from tests import postgres_server
 
 NOON = parse_instant("2026-12-01T12:00:00Z")
 PACK = records.Callable(name="shop:pack", short_name="pack", signature="(what, password=None)", parameters=("what",))
 SHIP = records.Callable(name="shop:ship", short_name="ship", aliases=("send",), docstring="Ships.")
 OTHERS_SHIP = records.Callable(name="yard:ship", short_name="ship")
+
+
+@contextmanager
+def sqlite_database(folder: Path) -> Iterator[str]:
+    yield f"sqlite:///{folder}/headbox.db"
+
+
+@contextmanager
+def postgres_database(_folder: Path) -> Iterator[str]:
+    with postgres_server.prepared(_initialise) as url:
+        yield url
+
+
+def _initialise(url: str) -> None:
+    store = open_store(url)
+    store.initialise(NOON)
+    store.close()
+
+
+# The databases behind the server, one line each: what makes one and gives its URL.
+DATABASES: dict[str, Callable[[Path], AbstractContextManager[str]]] = {
+    "sqlite": sqlite_database,
+    "postgres": postgres_database,
+}
 
 
 class TestClock:
@@ -141,9 +168,16 @@ def clock() -> TestClock:
     return TestClock()
 
 
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database of each kind."""
+    with DATABASES[request.param](tmp_path) as url:
+        yield url
+
+
 @pytest.fixture
-def queue(tmp_path: Path, clock: TestClock) -> Iterator[TaskQueue]:
-    queue = TaskQueue(f"sqlite:///{tmp_path}/headbox.db", clock=clock)
+def queue(database: str, clock: TestClock) -> Iterator[TaskQueue]:
+    queue = TaskQueue(database, clock=clock)
     queue.store.initialise(clock.now())
     yield queue
     queue.store.close()

@@ -172,6 +172,7 @@ def test_a_database_that_stays_away_is_a_503_that_says_when_to_try_again(
     assert 2 <= len(calls) < 10
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_database_that_another_program_holds_can_be_read_and_a_change_is_a_503(
     mill: Any, queue: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
