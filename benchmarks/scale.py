@@ -24,17 +24,21 @@ import psycopg
 from headbox import TaskQueue
 from headbox.clock import boot_time
 from headbox.domain.outcomes import Outcome
-from headbox.domain.task import DAY
+from headbox.domain.task import DAY, HOUR, MINUTE, SECOND
 from headbox.storage import exchange
 from headbox.storage.postgres.arrays import adapt_columns
 from headbox.storage.postgres.connections import connect, read_url
+from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.postgres.transaction import PostgresTransaction
 from headbox.storage.records import ClaimRequest, Filter, Report, Worker
 from servers.postgres import Server, in_database
+from tests.postgres.fleet import Fleet, counted
 
 CLAIM = 64  # tasks that one claim takes
 CLAIMS = 20  # that are timed
 WORKER = "scale"
+PARTS = ("idle", "fleet", "claims", "lists")
+LEASE = 20 * SECOND  # HEADBOX_LEASE as it comes
 SETTLE = 20.0  # seconds after which an idle worker is idle
 SERIES = "WITH RECURSIVE series (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < {count})"
 
@@ -233,6 +237,21 @@ def idle(server: LoggedServer, url: str, seconds: float) -> None:
         show("idle worker", f"x{count}", text)
 
 
+def fleet(url: str, workers: int) -> None:
+    """What many such workers ask in a minute. They are simulated, one after the other; their statements are real."""
+    store = PostgresStore(url, HOUR)
+    now = store.time()
+    store.initialise(now)
+    many = Fleet(store, workers, now, LEASE)
+    many.run(5 * MINUTE)  # all have come to know each other
+    with counted() as said:
+        took = _timed(lambda: many.run(MINUTE))
+    show(f"{workers:,} idle workers", "statements/s", f"{said.total() / 60:.1f}")
+    show(f"{workers:,} idle workers", "a minute of them took s", f"{took / 1000:.1f}")
+    for text, count in said.most_common():
+        show(f"{workers:,} idle workers", f"x{count}", text)
+
+
 def show(what: str, figure: str, *values: str) -> None:
     print(f"{what:50} {figure:14} {'  '.join(values)}", flush=True)
 
@@ -263,13 +282,16 @@ def main() -> None:
     parser.add_argument("--archived", type=int, default=1_000_000, help="runs that have ended")
     parser.add_argument("--days", type=int, default=1, help="over which they ended")
     parser.add_argument("--seconds", type=float, default=60.0, help="that an idle worker is watched")
-    parser.add_argument("--only", nargs="*", choices=("idle", "claims", "lists"), default=("idle", "claims", "lists"))
+    parser.add_argument("--workers", type=int, default=1000, help="with nothing to do, simulated")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     options = parser.parse_args()
     server = LoggedServer() if options.database == "postgres" else None
     try:
         with databases(server) as make:
             if server is not None and "idle" in options.only:
                 idle(server, make(), options.seconds)
+            if server is not None and "fleet" in options.only:
+                fleet(make(), options.workers)
             if "claims" in options.only:
                 claims(Scene(make()), options.waiting, options.future)
             if "lists" in options.only:

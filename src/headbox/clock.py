@@ -44,6 +44,15 @@ class SharedClock:
                 self._synchronise()
             return boot_time() // 1000 + self._offset
 
+    def learn(self, instant: Instant, asked_at: int) -> None:
+        """Takes what the database said for another purpose, asked at `asked_at` by `boot_time`: no need to ask soon."""
+        with self._lock:
+            self._set(instant, asked_at)
+
+    def _set(self, instant: Instant, asked_at: int) -> None:
+        self._offset = instant - (asked_at + boot_time()) // 2000  # it was asked half-way there and back
+        self._asked_at = asked_at
+
     def _synchronise(self) -> None:
         before = boot_time()
         try:
@@ -53,8 +62,7 @@ class SharedClock:
                 raise
             self._asked_at = before  # the answer of last time will do for another while
             return
-        self._offset = instant - (before + boot_time()) // 2000  # it was asked half-way there and back
-        self._asked_at = before
+        self._set(instant, before)
 
 
 def boot_time() -> int:

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from headbox.domain.errors import Superseded
-from headbox.domain.task import DAY
-from headbox.storage.records import Callable, Report, Start, Worker
+from headbox.domain.task import DAY, SYSTEM_QUEUE
+from headbox.storage.records import Callable, Filter, Report, Start, Worker
 from headbox.storage.store import open_store
 
 if TYPE_CHECKING:
@@ -194,3 +194,24 @@ def test_a_callable_that_no_worker_knows_is_forgotten_a_day_after_it_was_publish
     scene.pass_time(1)
     scene.store.register(scene.worker("f"), [], [], scene.now)
     assert "shop:old" not in [published.name for published in scene.store.callables()]
+
+
+def test_a_survey_tells_who_is_there_when_the_next_lease_ends_and_when_housekeeping_is_due(scene: Scene) -> None:
+    (first, *_) = sorted(task.due_time for task in scene.store.stream(Filter(queues=(SYSTEM_QUEUE,)), scene.now))
+    lease = scene.worker("a").lease
+    before = scene.store.survey("a")
+    assert (before.workers, before.expire_time, before.housekeeping_time) == (2, scene.now + lease, first)
+    scene.pass_time(5)
+    scene.store.heartbeat("b", scene.now)
+    assert scene.store.survey("a") == replace(before, expire_time=scene.now + lease)
+    assert scene.store.survey("b") == before
+    scene.register("c")
+    after = scene.store.survey("a")
+    assert after.workers == 3 and after.roll != before.roll
+
+
+def test_a_survey_of_a_worker_that_is_alone_has_no_lease_to_wait_for(scene: Scene) -> None:
+    scene.store.deregister("b", scene.now)
+    assert scene.store.survey("a").expire_time is None
+    scene.store.deregister("a", scene.now)
+    assert scene.store.survey("a").workers == 0

@@ -54,6 +54,10 @@ class Database(Protocol):
         `is_repeatable`: it may be run again where nobody knows whether it was committed."""
         ...
 
+    def write_alone(self, work: Callable[[Transaction], T]) -> T:
+        """The same for a work of one statement that may be repeated: it is a transaction by itself."""
+        ...
+
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Runs `work` on one consistent reading."""
         ...

@@ -12,11 +12,11 @@ from msgspec.structs import asdict
 from headbox.domain.outcomes import Outcome
 from headbox.domain.schedulers import format_instant
 from headbox.domain.states import RUNNING
-from headbox.domain.task import DAY, Instant, Span, Task
+from headbox.domain.task import DAY, SYSTEM_QUEUE, Instant, Span, Task
 from headbox.storage.database import Database, Transaction
 from headbox.storage.holds import unhold
 from headbox.storage.lifecycle import enqueue, get, remove, settle
-from headbox.storage.records import Callable, Worker
+from headbox.storage.records import Callable, Survey, Worker
 
 FORGETTING: Span = DAY  # after which a callable that no worker knows is forgotten
 _LISTS = ("queues", "names", "declares")
@@ -55,6 +55,13 @@ def workers(tx: Transaction) -> list[Worker]:
     fields = Worker.__struct_fields__
     rows = [dict(zip(fields, row, strict=True)) for row in tx.all("workers")]
     return [Worker(**row | {name: tuple(loads(row[name])) for name in _LISTS}) for row in rows]
+
+
+def survey(tx: Transaction, worker: str) -> Survey:
+    """What there is to do for the whole system, by the eyes of one worker."""
+    row = tx.one("survey", worker=worker, housekeeping=SYSTEM_QUEUE)
+    assert row is not None
+    return Survey(*row)
 
 
 def callables(tx: Transaction) -> list[Callable]:

@@ -45,8 +45,18 @@ _MACROS = {
 }
 # SQLite locks the whole database for a writer; PostgreSQL locks what a transaction has read in order to change it
 # (`lock`, `share`), and tells whom a change concerns (`wakes` a queue's workers, `asks` a worker to stop a run).
+# `time` is that of the database's clock, `roll` another one whenever a worker has come or gone.
 _DIALECTS: Final[Mapping[str, Mapping[str, str]]] = {
-    "sqlite": {"yes": "1", "no": "0", "lock": "", "share": "", "wakes": "", "asks": ""},
+    "sqlite": {
+        "yes": "1",
+        "no": "0",
+        "lock": "",
+        "share": "",
+        "wakes": "",
+        "asks": "",
+        "time": ":now",
+        "roll": "group_concat(id)",
+    },
     "postgres": {
         "yes": "TRUE",
         "no": "FALSE",
@@ -54,6 +64,8 @@ _DIALECTS: Final[Mapping[str, Mapping[str, str]]] = {
         "share": " FOR KEY SHARE",
         "wakes": " RETURNING queue",
         "asks": " RETURNING worker",
+        "time": "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+        "roll": "md5(string_agg(id, ',' ORDER BY id))",
     },
 }
 _READING: Final = {"lock": "", "share": ""}

@@ -148,6 +148,15 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     declares: tuple[str, ...] = ()  # the schedules that its application declares
 
 
+class Survey(msgspec.Struct, frozen=True):
+    """What one look at the whole system shows: whether there is anything to do beside tasks, and when there will be."""
+
+    workers: int
+    roll: str  # another whenever a worker has come or gone
+    expire_time: Instant | None  # when the first lease of another worker ends that is not renewed
+    housekeeping_time: Instant | None  # when the first housekeeping task is due
+
+
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A person or script that may call the API."""
 

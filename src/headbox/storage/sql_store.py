@@ -21,6 +21,7 @@ from headbox.storage.records import (
     Page,
     Report,
     Session,
+    Survey,
     Token,
     User,
     Worker,
@@ -130,9 +131,9 @@ class SQLStore:
             self._database.discharge(worker.id)
             raise
 
-    def heartbeat(self, worker: str, now: Instant) -> bool:
-        beat = self._database.write(lambda tx: tx.change("heartbeat", worker=worker, now=now), is_repeatable=True)
-        return beat == 1
+    def heartbeat(self, worker: str, now: Instant) -> Instant | None:
+        beats = self._database.write_alone(lambda tx: tx.all("heartbeat", worker=worker, now=now))
+        return int(beats[0][0]) if beats else None
 
     def deregister(self, worker: str, now: Instant) -> None:
         self._database.discharge(worker)
@@ -154,11 +155,20 @@ class SQLStore:
     def workers(self) -> list[Worker]:
         return self._database.read(presence.workers)
 
-    def rescue(self, now: Instant, workers: Sequence[str] | None = None, *, by_itself: bool = True) -> list[Task]:
-        present = self.workers()
+    def survey(self, worker: str) -> Survey:
+        return self._database.read(lambda tx: presence.survey(tx, worker))
+
+    def rescue(
+        self,
+        now: Instant,
+        workers: Sequence[str] | None = None,
+        *,
+        by_itself: bool = True,
+        present: Sequence[Worker] | None = None,
+    ) -> list[Task]:
         dead = [
             worker
-            for worker in present
+            for worker in (self.workers() if present is None else present)
             if (worker.id in workers if workers is not None else not self._database.is_alive(worker, now))
         ]
         if not dead and not self._database.read(lambda tx: tx.all("running_without_worker")):
@@ -168,8 +178,9 @@ class SQLStore:
             self._database.discharge(worker.id)
         return lost
 
-    def end_undeclared(self, now: Instant) -> list[Task]:
-        alive = [worker for worker in self.workers() if self._database.is_alive(worker, now)]
+    def end_undeclared(self, now: Instant, present: Sequence[Worker] | None = None) -> list[Task]:
+        known = self.workers() if present is None else present
+        alive = [worker for worker in known if self._database.is_alive(worker, now)]
         if not self._database.read(lambda tx: presence.undeclared(tx, alive)):
             return []
         return self._database.write(lambda tx: presence.end_undeclared(tx, alive, now))

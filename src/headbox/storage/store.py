@@ -24,6 +24,7 @@ from headbox.storage.records import (
     Page,
     Report,
     Session,
+    Survey,
     Token,
     User,
     Worker,
@@ -148,8 +149,9 @@ class Store(Protocol):
         """Adds the worker's row, publishes its callables (tasks held for want of one become claimable) and upserts the
         schedules that its application declares."""
 
-    def heartbeat(self, worker: str, now: Instant) -> bool:
-        """Renews the lease; False if the row is gone: the worker was superseded."""
+    def heartbeat(self, worker: str, now: Instant) -> Instant | None:
+        """Renews the lease, and tells what the database's own clock shows (`now`, if it has none); None if the row is
+        gone: the worker was superseded."""
 
     def deregister(self, worker: str, now: Instant) -> None: ...
     def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
@@ -166,12 +168,23 @@ class Store(Protocol):
         """(id, run) of all running rows of the worker."""
 
     def workers(self) -> list[Worker]: ...
-    def rescue(self, now: Instant, workers: Sequence[str] | None = None, *, by_itself: bool = True) -> list[Task]:
-        """Resets the tasks of dead workers and deletes their rows (None: those the store itself finds dead), and of
-        running rows whose worker is absent; `by_itself`: their runs may have been the cause. Returns the lost runs as
-        they were archived."""
+    def survey(self, worker: str) -> Survey:
+        """Whether this worker has anything to do for the whole system; one cheap reading."""
+        ...
 
-    def end_undeclared(self, now: Instant) -> list[Task]:
+    def rescue(
+        self,
+        now: Instant,
+        workers: Sequence[str] | None = None,
+        *,
+        by_itself: bool = True,
+        present: Sequence[Worker] | None = None,
+    ) -> list[Task]:
+        """Resets the tasks of dead workers and deletes their rows (None: those the store itself finds dead), and of
+        running rows whose worker is absent; `by_itself`: their runs may have been the cause; `present`: what `workers`
+        has just said, if it was asked. Returns the lost runs as they were archived."""
+
+    def end_undeclared(self, now: Instant, present: Sequence[Worker] | None = None) -> list[Task]:
         """Removes declared schedules that no live worker of their application declares any more."""
 
     def callables(self) -> list[Callable]: ...

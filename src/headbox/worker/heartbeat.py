@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from headbox.clock import Clock, boot_time
+from headbox.clock import Clock, SharedClock, boot_time
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Span
 from headbox.storage.store import Store
@@ -49,12 +49,16 @@ class Heartbeat:
         while not self._stopped.wait(self._seconds):
             asked_at = boot_time()
             try:
-                if not self._store.heartbeat(self._worker, self._clock.now()):
-                    self.superseded = True
-                    return
-                self._extend(asked_at)
+                time = self._store.heartbeat(self._worker, self._clock.now())
             except StorageError as error:
                 logger.warning("heartbeat failed: %s", error)
+                continue
+            if time is None:
+                self.superseded = True
+                return
+            self._extend(asked_at)
+            if isinstance(self._clock, SharedClock):
+                self._clock.learn(time, asked_at)
 
     def stop(self) -> None:
         """Ends the thread and closes its connection."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import socket
@@ -40,13 +39,16 @@ class Neighbours:
         for id in self._descriptors.keys() - present.keys():
             self._forget(id)
         for id in present.keys() - self._descriptors.keys():
-            if process_start(present[id].pid) == present[id].process_start:
-                self._add(id, present[id].pid)
+            if process_start(present[id].pid) != present[id].process_start or not self._add(id, present[id].pid):
+                self._died()  # just now: the next round finds it dead
 
-    def _add(self, id: str, pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it died just now: the next round finds it dead
+    def _add(self, id: str, pid: int) -> bool:
+        try:
             self._descriptors[id] = os.pidfd_open(pid)
-            self._selector.register(self._descriptors[id], selectors.EVENT_READ, lambda: self._notice(id))
+        except ProcessLookupError:
+            return False
+        self._selector.register(self._descriptors[id], selectors.EVENT_READ, lambda: self._notice(id))
+        return True
 
     def _notice(self, id: str) -> None:
         self._forget(id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from random import random
 
 from headbox.config import Settings
 from headbox.domain.outcomes import Outcome
@@ -12,8 +13,9 @@ from headbox.domain.task import HOUSEKEEPING, SECOND, SYSTEM_QUEUE, Instant, Tas
 from headbox.storage.records import ClaimRequest, Report, Worker
 from headbox.storage.store import Store
 from headbox.worker.neighbours import is_dead_here
+from headbox.worker.rota import ALL, next_look
 
-TICK = 5 * SECOND  # between two rounds of duties
+TICK = 5 * SECOND  # between two rounds of duties, where nothing cheaper says whether there are any
 BATCH = 1000  # rows that one culling transaction deletes
 
 logger = logging.getLogger(__name__)
@@ -29,35 +31,58 @@ class Upkeep:
         self._culling: list[tuple[Task, Instant, Iterator[int]]] = []
         self._ended: list[Outcome] = []
         self._claimed = False
-        self._next_time = 0
+        self._round_time = self._next_time = 0
+        self._roll: str | None = None  # of the workers that there were in the last full round
+        self._full_time = 0  # when that was
+        self._is_hurried = False
 
     def is_due(self, now: Instant) -> bool:
         """Whether there is something to do."""
         return bool(self._culling) or self._is_round_due(now)
 
     def _is_round_due(self, now: Instant) -> bool:
-        return not now < self._next_time <= now + TICK  # also after the clock was set back
+        return self._is_hurried or not self._round_time <= now < self._next_time  # also after the clock was set back
 
     @property
     def next_time(self) -> Instant:
         """When there is something to do; 0 = at once."""
-        return 0 if self._culling else self._next_time
+        return 0 if self._culling or self._is_hurried else self._next_time
 
     def hurry(self) -> None:
-        """Makes the next round due: a worker of this machine has died."""
-        self._next_time = 0
+        """Makes a full round due: a worker of this machine has died."""
+        self._is_hurried = True
 
     def tick(self, now: Instant) -> list[Worker] | None:
         """Does what is due. After a full round, the workers that live."""
         workers = None
         if self._is_round_due(now):
-            self._next_time = now + TICK
-            workers = self.rescue(now)
-            if self._settings.app is not None:
-                self._end_undeclared(now)
-            self._claim(now)
+            self._round_time, self._next_time = now, now + TICK
+            if self._is_hurried:
+                self._is_hurried, self._roll = False, None
+            workers = self._round_by_look(now) if self._store.has_leases else self._full_round(now)
             self._store.checkpoint()
         self._cull(now)
+        return workers
+
+    def _round_by_look(self, now: Instant) -> list[Worker] | None:
+        """Leases and the roll of workers tell in one statement whether anybody can have been lost."""
+        survey = self._store.survey(self._worker)
+        is_lost = survey.expire_time is not None and survey.expire_time < now
+        is_late = not self._full_time <= now < self._full_time + ALL
+        workers = None
+        if is_lost or is_late or survey.roll != self._roll:
+            workers = self._full_round(now)
+            self._roll, self._full_time = survey.roll, now
+        elif survey.housekeeping_time is not None and survey.housekeeping_time <= now:
+            self._claim(now)
+        self._next_time = next_look(survey, self._settings.lease, now, random())
+        return workers
+
+    def _full_round(self, now: Instant) -> list[Worker]:
+        workers = self.rescue(now)
+        if self._settings.app is not None:
+            self._end_undeclared(workers, now)
+        self._claim(now)
         return workers
 
     def rescue(self, now: Instant) -> list[Worker]:
@@ -65,13 +90,14 @@ class Upkeep:
         living."""
         workers = self._store.workers()
         died_here = [worker.id for worker in workers if is_dead_here(worker)]
-        lost = self._store.rescue(now, died_here) if died_here else []
-        for task in lost + self._store.rescue(now):
+        lost = self._store.rescue(now, died_here, present=workers) if died_here else []
+        living = [worker for worker in workers if worker.id not in died_here]
+        for task in lost + self._store.rescue(now, present=living):
             logger.warning("task %s (%s): %s", task.id, task.method_name, task.exception)
-        return [worker for worker in workers if worker.id not in died_here]
+        return living
 
-    def _end_undeclared(self, now: Instant) -> None:
-        for task in self._store.end_undeclared(now):
+    def _end_undeclared(self, living: list[Worker], now: Instant) -> None:
+        for task in self._store.end_undeclared(now, living):
             logger.info("the schedule %s ends: no worker of its application declares it any more", task.schedule_name)
 
     # housekeeping tasks

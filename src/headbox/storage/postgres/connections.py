@@ -33,6 +33,8 @@ CONNECT_SECONDS = 5
 SETTINGS: Final = """SELECT set_config('idle_in_transaction_session_timeout', '5s', {local}),
     set_config('lock_timeout', '5s', {local}),
     set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), {local}),
+    set_config('default_transaction_isolation', 'read committed', {local}),
+    set_config('default_transaction_read_only', 'off', {local}),
     set_config('enable_seqscan', 'off', {local}), set_config('jit', 'off', {local})"""
 # Changes whenever the server recovers from a crash, and is another one's after a failover (or if somebody resets these
 # statistics, which does no harm).

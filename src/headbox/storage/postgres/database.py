@@ -77,23 +77,39 @@ class PostgresDatabase:
 
     def _write(self, work: Callable[[Transaction], T], attempt: int, end: float, is_repeatable: bool) -> T:
         with sentences(self.where), self.connections.lend() as connection:
-            xid = _begin(connection)
-            # The first collision may be with somebody who has just committed: then all is looked at again.
-            transaction = PostgresTransaction(connection, _AGAIN if attempt else None, frontier=self._frontier)
-            try:
-                value = work(transaction)
-                if transaction.is_doomed:
-                    raise StorageError("nothing was written: another task is in the way")
-                self._commit(connection, xid, is_repeatable, end)
-            except BaseException:
-                _roll_back(connection)
-                raise
-            if not transaction.news.queues:
-                self.notices.note_own(xid)
-            with suppress(psycopg.Error):  # who was not told looks by itself in a while
-                if not connection.closed:
-                    self.notices.tell(connection, transaction.news)
-            return value
+            return self._transact(connection, work, attempt, end, is_repeatable)
+
+    def _transact(
+        self, connection: Connection, work: Callable[[Transaction], T], attempt: int, end: float, is_repeatable: bool
+    ) -> T:
+        xid = _begin(connection)
+        # The first collision may be with somebody who has just committed: then all is looked at again.
+        transaction = PostgresTransaction(connection, _AGAIN if attempt else None, frontier=self._frontier)
+        try:
+            value = work(transaction)
+            if transaction.is_doomed:
+                raise StorageError("nothing was written: another task is in the way")
+            self._commit(connection, xid, is_repeatable, end)
+        except BaseException:
+            _roll_back(connection)
+            raise
+        if not transaction.news.queues:
+            self.notices.note_own(xid)
+        with suppress(psycopg.Error):  # who was not told looks by itself in a while
+            if not connection.closed:
+                self.notices.tell(connection, transaction.news)
+        return value
+
+    def write_alone(self, work: Callable[[Transaction], T]) -> T:
+        """One statement, without a transaction around it; a pooler's connection needs one for its settings."""
+
+        def attempt(number: int, end: float) -> T:
+            with sentences(self.where), self.connections.lend() as connection:
+                if connection.is_pooled:
+                    return self._transact(connection, work, number, end, is_repeatable=True)
+                return work(SingleStatement(connection))
+
+        return self._patiently(attempt)
 
     def _commit(self, connection: Connection, xid: str, is_repeatable: bool, end: float) -> None:
         try:

@@ -166,8 +166,8 @@ VALUES
      :names, :declares)
 
 -- heartbeat --
--- A worker is alive.
-UPDATE headbox_workers SET heartbeat_time = :now WHERE id = :worker
+-- A worker is alive. Tells the time.
+UPDATE headbox_workers SET heartbeat_time = :now WHERE id = :worker RETURNING {time}
 
 -- worker_exists --
 -- A superseded worker has no row.
@@ -181,6 +181,12 @@ DELETE FROM headbox_workers WHERE id = :worker
 -- All workers, oldest first.
 SELECT id, host, boot_id, pid, process_start, app, queues, concurrency, start_time, heartbeat_time, lease, names, declares
 FROM headbox_workers ORDER BY id
+
+-- survey --
+-- How many workers there are, who, when the first lease of another one ends, and when housekeeping is due.
+SELECT count(*), coalesce({roll}, ''), min(CASE WHEN id <> :worker THEN heartbeat_time + lease END),
+    (SELECT min(due_time) FROM headbox_tasks WHERE {ready} AND queue = :housekeeping)
+FROM headbox_workers
 
 -- publish --
 -- What a worker can run, for the API to know.

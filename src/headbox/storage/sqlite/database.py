@@ -149,6 +149,9 @@ class SQLiteDatabase:
                 self._commit_queued()
         return mine.result()
 
+    def write_alone(self, work: Callable[[Transaction], T]) -> T:
+        return self.write(work)
+
     def _commit_queued(self) -> None:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))]
         try:
