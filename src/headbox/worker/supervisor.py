@@ -294,10 +294,7 @@ class Supervisor:
         self._curious = True
 
     def _heed_exchange(self, exchange: Exchange, now: int) -> None:
-        for outcome in exchange.superseded:
-            _say_superseded(outcome)
-        for skipped in exchange.skipped:
-            logger.warning("task %s: %d occurrences were missed and are skipped", skipped.id, skipped.count)
+        _tell(exchange)
         claims = exchange.claims
         if claims is None:
             return
@@ -389,8 +386,7 @@ class Supervisor:
         self._ledger.take()
         if self._left:
             left = Report(outcomes=self._left)
-            for outcome in self._store.exchange(self._enlistment.id, left, None, self._clock.now()).superseded:
-                _say_superseded(outcome)
+            _tell(self._store.exchange(self._enlistment.id, left, None, self._clock.now()))
             self._left = []
         self._enlist()
         self._superseded = self._is_dropped = False
@@ -405,8 +401,12 @@ class Supervisor:
         self._store.close()
 
 
-def _say_superseded(outcome: Outcome) -> None:
-    logger.warning("task %s, run %d: superseded, its result was dropped", outcome.id, outcome.run)
+def _tell(exchange: Exchange) -> None:
+    """Logs what came of the runs that were reported, where it is not what was reported."""
+    for outcome in exchange.superseded:
+        logger.warning("task %s, run %d: superseded, its result was dropped", outcome.id, outcome.run)
+    for skipped in exchange.skipped:
+        logger.warning("task %s: %d occurrences were missed and are skipped", skipped.id, skipped.count)
 
 
 def _is_any(room: Room) -> bool:
