@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from itertools import pairwise
+from statistics import median_low
 from typing import Final
 
 from tests.fault.chaos.evidence import Evidence, Period, Run
@@ -13,6 +14,11 @@ from tests.fault.chaos.ledger import ACCEPTED, REFUSED, UNKNOWN
 INTERVAL: Final = 1_000_000  # of the schedules, in microseconds
 ENDS: Final = {"fail": {"error"}, "stumble": {"finished", "error"}}  # how tasks may end; others finish
 SHOWN: Final = 20  # violations of one kind
+LOSSES: Final = 3  # in a row, after which a task is given up
+LEFT_BEHIND: Final = 30_000_000  # microseconds that no task waits longer than those that were accepted with it
+OVERDUE: Final = 2_000_000  # microseconds after its loss in which a run may still have begun: clocks differ
+# What can keep a worker from logging what it has just committed.
+SILENCING: Final = ("kill -9 of a supervisor", "every supervisor", "everything", "SIGSTOP", "server", "black hole")
 
 
 class Verdict:
@@ -47,10 +53,12 @@ def judge(evidence: Evidence) -> Verdict:
         if runs[0].schedule_name:
             _judge_schedule(runs, evidence, verdict)
         else:
-            _judge_end(runs, verdict)
+            _judge_end(runs, evidence, verdict)
         for run in runs:
             _judge_record(run, evidence, verdict)
+            _judge_worker(run, evidence, verdict)
     _judge_executions(evidence, verdict)
+    _judge_waits(evidence, verdict)
     _measure_rescues(evidence, verdict)
     for sentence in evidence.ledger.odd:
         verdict.blame("odd answer", sentence)
@@ -99,11 +107,14 @@ def _judge_numbers(runs: list[Run], verdict: Verdict) -> None:
         verdict.blame("not one final record", f"{runs[0].id}: {[(run.run, run.state, run.final) for run in runs]}")
 
 
-def _judge_end(runs: list[Run], verdict: Verdict) -> None:
+def _judge_end(runs: list[Run], evidence: Evidence, verdict: Verdict) -> None:
     """A task ends as it should, after runs that were lost or that failed with an attempt left."""
     *before, last = runs
     if last.is_given_up:
         verdict.figures["tasks given up after three losses"] += 1
+        begun = sum((run.id, run.run) in evidence.starts for run in runs if run.state == "reset" or run is last)
+        if begun < LOSSES:
+            verdict.blame("given up too early", f"{last.method_name} {last.id} began {begun} of its lost runs")
     elif last.state not in ENDS.get(last.method_name, {"finished"}):
         verdict.blame("wrong end", f"{last.method_name} {last.id}, run {last.run}, is {last.state}: {last.exception}")
     may = {"reset", "error"} if last.method_name == "stumble" else {"reset"}
@@ -126,6 +137,16 @@ def _judge_record(run: Run, evidence: Evidence, verdict: Verdict) -> None:
         )
 
 
+def _judge_worker(run: Run, evidence: Evidence, verdict: Verdict) -> None:
+    """What was executed was executed by the worker in whose name it is recorded, for a finish as for a loss."""
+    for line in evidence.starts.get((run.id, run.run), ()):
+        if line.supervisor != evidence.registered.get(run.worker or ""):
+            verdict.blame(
+                "recorded for another worker",
+                f"{run.id}, run {run.run}, is {run.state} of the worker {run.worker}, not of process {line.supervisor}",
+            )
+
+
 def _judge_executions(evidence: Evidence, verdict: Verdict) -> None:
     """Each number was executed once at most; whatever was executed again is explained by a recorded loss."""
     begun_again: set[str] = set()
@@ -138,9 +159,10 @@ def _judge_executions(evidence: Evidence, verdict: Verdict) -> None:
             verdict.blame("doubled", f"{id}, run {number}, was executed and is not recorded (its client: {known})")
         elif archived.state == "reset":
             begun_again.add(id)
-            verdict.figures["executions that began after they were recorded as lost"] += (
-                lines[0].time > archived.finish_time
-            )
+            late = lines[0].time - archived.finish_time
+            verdict.figures["executions that began after they were recorded as lost"] += late > 0
+            if late > OVERDUE and not _befell(evidence.periods, "clock", archived.finish_time, lines[0].time):
+                verdict.blame("begun after its loss", f"{id}, run {number}, by {late / 1e6:.1f} s")
     lost = [run for runs in evidence.archive.values() for run in runs if run.state == "reset"]
     verdict.figures.update(
         {
@@ -155,27 +177,47 @@ def _judge_executions(evidence: Evidence, verdict: Verdict) -> None:
     )
 
 
+def _judge_waits(evidence: Evidence, verdict: Verdict) -> None:
+    """No task lies about while those that were accepted in the same second have long begun, unless its run was lost:
+    one that is stuck must not be hidden by the next fault, which sets it free."""
+    begun: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for runs in evidence.archive.values():
+        accepted = evidence.ledger.times.get(runs[0].token)
+        lines = evidence.starts.get((runs[0].id, 1))
+        if accepted is not None and lines and runs[0].schedule_name is None:
+            begun[accepted // 1_000_000].append((lines[0].time, runs[0].id))
+    longest = 0
+    for together in begun.values():
+        usual = median_low(time for time, _ in together)
+        for time, id in together:
+            longest = max(longest, time - usual)
+            if time - usual > LEFT_BEHIND:
+                verdict.blame("left behind", f"{id} began {(time - usual) / 1e6:.1f} s after its contemporaries")
+    verdict.figures["longest wait behind contemporaries (milliseconds)"] = longest // 1000
+
+
 def _judge_schedule(runs: list[Run], evidence: Evidence, verdict: Verdict) -> None:
-    """No occurrence twice, and none missed unless its predecessor was not done, something was down, or a worker has
-    logged it."""
-    ended = [run for run in runs if run.state not in ("reset", "canceled")]
-    name, unexplained = runs[0].schedule_name, 0
-    for run, successor in pairwise(ended):
+    """No occurrence twice, and none skipped of which no worker's log tells, unless the worker may have been kept from
+    telling. The last record says how far it has come: when it was removed, its next occurrence was not done yet."""
+    done = [run for run in runs if run.state != "reset"]
+    name, untold = runs[0].schedule_name, 0
+    for run, successor in pairwise(done):
         time, following = run.scheduled_time or 0, successor.scheduled_time or 0
         if following <= time or (following - time) % INTERVAL:
             verdict.blame("doubled occurrence", f"{name}: {time} is followed by {following}")
-        missed = range(time + INTERVAL, following, INTERVAL)
-        verdict.figures["occurrences skipped"] += len(missed)
-        if not _is_down(evidence.periods, time, following):
-            unexplained += sum(occurrence > run.finish_time for occurrence in missed)
-    logged = evidence.skips_logged[runs[0].id]
-    if unexplained > logged:
-        verdict.blame("skipped occurrence", f"{name}: {unexplained} for no reason, of which {logged} were logged")
-    verdict.figures["occurrences run"] += len(ended)
+        missed = max(0, (following - time) // INTERVAL - 1)
+        verdict.figures["occurrences skipped"] += missed
+        if not any(_befell(evidence.periods, kind, time, following) for kind in SILENCING):
+            untold += missed
+    told = evidence.skips_logged[runs[0].id]
+    if untold > told:
+        verdict.blame("skipped occurrence", f"{name}: {untold} were skipped, and the logs tell of {told}")
+    verdict.figures["occurrences run"] += sum(run.state != "canceled" for run in done)
 
 
-def _is_down(periods: list[Period], begin: int, end: int) -> bool:
-    return any(period.begin < end and period.recovered > begin for period in periods)
+def _befell(periods: list[Period], kind: str, begin: int, end: int) -> bool:
+    """Whether a fault of that kind fell into that time."""
+    return any(kind in period.kind and period.begin < end and period.recovered > begin for period in periods)
 
 
 def _measure_rescues(evidence: Evidence, verdict: Verdict) -> None:

@@ -7,12 +7,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 import msgspec
 
+from headbox.clock import Clock
 from headbox.storage.store import Store, open_store
 from tests.fault.chaos import postgres_faults, sqlite_faults, workload
 from tests.fault.chaos.checker import Verdict, judge
@@ -23,7 +25,8 @@ from tests.fault.chaos.house import API, House, Process, Stuck, free_port, until
 from tests.fault.chaos.journal import Journal
 from tests.fault.chaos.ledger import ACCEPTED, Ledger
 from tests.fault.chaos.postgres_site import PostgresSite
-from tests.fault.chaos.sites import CREATE_ORDERS, Site, SQLiteSite, rows
+from tests.fault.chaos.sites import Site, SQLiteSite, rows
+from tests.fault.chaos.wall_clock import WallClock
 
 WORKERS = 3
 PASSWORD = "as long as chaos reigns"
@@ -56,27 +59,30 @@ def run(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Outcome:
     with ExitStack() as stack:
         site: Site = SQLiteSite(folder) if plan.database == "sqlite" else PostgresSite(WORKERS)
         stack.callback(site.close)
-        store = stack.enter_context(_prepared(site))
+        clocks = [WallClock(folder / f"clock-{number}") for number in range(site.machines)]
+        store = stack.enter_context(_prepared(site, clocks[-1]))
         journal = Journal(folder / "journal")
-        house = _furnish(site, journal, folder)
+        house = _furnish(site, journal, folder, clocks)
         stack.callback(house.close)
         return _Run(plan, site, store, journal, house, say).run(folder)
 
 
 @contextmanager
-def _prepared(site: Site) -> Iterator[Store]:
-    """The clients' store, its schema made; the application's queue is on it meanwhile."""
+def _prepared(site: Site, machine: WallClock) -> Iterator[Store]:
+    """The clients' store, its schema made; the application's queue is on it meanwhile. On SQLite the clients see the
+    clock of the one machine that there is; the engine itself always knows the true time."""
     store = open_store(site.client_url())
-    clock = store.clock()
+    clock: Clock = machine if site.kind == "sqlite" else store.clock()
     store.initialise(clock.now())
     with site.connect() as connection:
-        connection.execute(CREATE_ORDERS)
+        for statement in site.preparations:
+            connection.execute(statement)
     with workload.queue.using(store, clock):
         yield store
     store.close()
 
 
-def _furnish(site: Site, journal: Journal, folder: Path) -> House:
+def _furnish(site: Site, journal: Journal, folder: Path, clocks: list[WallClock]) -> House:
     shared = {
         "HEADBOX_LEASE": "3",
         "HEADBOX_GRACE": "5",
@@ -85,15 +91,14 @@ def _furnish(site: Site, journal: Journal, folder: Path) -> House:
         "CHAOS_JOURNAL": str(journal.path),
     }
     environment = {name: value for name, value in shared.items() if value}
-    api = API(
-        free_port(), folder, environment | {"HEADBOX_DATABASE": site.client_url(), "HEADBOX_ADMIN_PASSWORD": PASSWORD}
-    )
+    asked = environment | {"HEADBOX_DATABASE": site.client_url(), "HEADBOX_ADMIN_PASSWORD": PASSWORD}
+    api = API(free_port(), folder, asked | clocks[-1].environment)
     command = ["work", "--app", "tests.fault.chaos.workload:queue", "--concurrency", "2"]
     workers = [
-        Process(f"work-{number}", command, folder, environment | {"HEADBOX_DATABASE": site.worker_url(number)})
-        for number in range(WORKERS)
+        Process(f"work-{number}", command, folder, environment | {"HEADBOX_DATABASE": url} | clock.environment)
+        for number, (url, clock) in enumerate(zip(map(site.worker_url, range(WORKERS)), cycle(clocks), strict=False))
     ]
-    return House(folder, api, workers)
+    return House(folder, api, workers, clocks)
 
 
 class _Run:
@@ -153,7 +158,7 @@ class _Run:
 
     def _break_things(self) -> None:
         random = Random(f"{self._plan.seed}/faults")
-        scene = Scene(self._site, self._house, self._journal, random)
+        scene = Scene(self._site, self._house, self._journal, random, self._plan.seconds)
         for kind, fault in self._drawn(random):
             scene.let_end(random.randint(20, 300))
             self._befall(kind, fault, scene)
@@ -161,14 +166,24 @@ class _Run:
                 return
 
     def _drawn(self, random: Random) -> Iterator[tuple[str, Fault]]:
-        """Every kind in a drawn order, then again in another."""
+        """Every kind in a drawn order, then again in another. What would end an open transaction waits for its end."""
         assert isinstance(self._site, (SQLiteSite, PostgresSite))
         kinds = sqlite_faults.faults(self._site) if isinstance(self._site, SQLiteSite) else postgres_faults.FAULTS
         chosen = [kind for kind in kinds if not self._plan.only or any(word in kind for word in self._plan.only)]
+        waiting: dict[str, None] = {}  # in order
         while True:
             random.shuffle(chosen)
-            for kind in list(chosen):
-                yield kind, kinds[kind]
+            for drawn in list(chosen):
+                waiting[drawn] = None
+                kind = next((kind for kind in waiting if not self._must_wait(kind)), None)
+                if kind is not None:
+                    del waiting[kind]
+                    yield kind, kinds[kind]
+
+    def _must_wait(self, kind: str) -> bool:
+        site = self._site
+        ends_it = isinstance(site, PostgresSite) and kind in postgres_faults.ENDS_TRANSACTIONS
+        return ends_it and site.open_transaction.is_open
 
     def _is_enough(self) -> bool:
         done = time.monotonic() - self._begun >= self._plan.seconds
@@ -178,14 +193,25 @@ class _Run:
         begin = _now()
         fault(scene)
         end = _now()
-        with self._site.connect() as connection:
-            ended = f"SELECT 1 FROM headbox_task_history WHERE finish_time > {end} LIMIT 1"
-            until(lambda: connection.execute(ended).fetchone(), f"the first finish after {kind}")
+        self._await_finish(kind)
         self._periods.append(Period(kind, begin, end, _now()))
         self._say(
             f"{time.monotonic() - self._begun:6.1f} s  {len(self._ledger):7d} asked {self._journal.ended():7d} ended  "
             f"{kind}: {(end - begin) / 1e6:.2f} s, the next finish {(_now() - end) / 1e6:.2f} s later"
         )
+
+    def _await_finish(self, kind: str) -> None:
+        """Until the end of a run is recorded that came behind the fault; the times in the records may be wrong ones."""
+        place = self._journal.place()
+        with self._site.connect() as connection:
+
+            def is_recorded() -> object:
+                ended = [f"id = '{line.id}' AND run = {line.run}" for line in self._journal.lines(place)][:50]
+                sought = " OR ".join(ended) or "id IS NULL"
+                asked = f"SELECT 1 FROM headbox_task_history WHERE ({sought}) AND state <> 'reset' LIMIT 1"
+                return connection.execute(asked).fetchone()
+
+            until(is_recorded, f"the first finish after {kind}")
 
     # the end
 
@@ -197,6 +223,7 @@ class _Run:
             if client.is_alive() or client.failure:
                 self._troubles.append(("client", f"{client.name}: {client.failure or 'it hangs'!r}"))
         try:
+            self._await_schedules(ticks)
             for id in ticks:
                 workload.queue.remove(id)
             until(
@@ -207,6 +234,17 @@ class _Run:
         except Stuck as stuck:
             self._note_stuck(stuck)
 
+    def _await_schedules(self, ids: list[str]) -> None:
+        """Until each schedule has gone on behind the last fault."""
+        count = "SELECT id, max(run) FROM headbox_task_history WHERE schedule_name IS NOT NULL GROUP BY id"
+        before = dict(rows(self._site, count))
+
+        def go_on() -> bool:
+            runs = dict(rows(self._site, count))
+            return all(runs.get(id, 0) > before.get(id, 0) for id in ids)
+
+        until(go_on, "every schedule to go on")
+
     def _note_stuck(self, stuck: Stuck) -> None:
         self._house.note_stacks()
         workers = [(worker.id, worker.pid) for worker in self._store.workers()]
@@ -215,6 +253,7 @@ class _Run:
     def _judge(self) -> Verdict:
         logs = [worker.log for worker in self._house.workers]
         verdict = judge(gather(self._site, self._journal, self._ledger, self._periods, skips_in(logs)))
+        verdict.figures.update(self._site.figures())
         verdict.figures["results of superseded runs that were dropped"] = sum(
             log.count("superseded, its result was dropped") for log in logs
         )

@@ -68,6 +68,7 @@ class Evidence(NamedTuple):
     skips_logged: Counter[str]  # by id
     orders: set[str]  # tokens that were committed beside their tasks
     live: list[tuple[str, int, str, str]]  # id, run, state and method of what has not ended
+    registered: dict[str, int]  # every worker that there ever was, and its process
 
 
 def gather(site: Site, journal: Journal, ledger: Ledger, periods: list[Period], skips: Counter[str]) -> Evidence:
@@ -81,7 +82,8 @@ def gather(site: Site, journal: Journal, ledger: Ledger, periods: list[Period], 
         lines[line.what][line.id, line.run].append(line)
     orders = {str(token) for (token,) in rows(site, "SELECT token FROM orders")}
     live = [(id, run, state, name) for id, run, state, name in rows(site, LIVE)]
-    return Evidence(ledger, archive, lines["start"], lines["end"], periods, skips, orders, live)
+    registered = {str(worker): int(pid) for worker, pid in rows(site, "SELECT worker, pid FROM registered")}
+    return Evidence(ledger, archive, lines["start"], lines["end"], periods, skips, orders, live, registered)
 
 
 def skips_in(logs: list[str]) -> Counter[str]:

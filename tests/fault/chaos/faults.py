@@ -23,6 +23,7 @@ class Scene(NamedTuple):
     house: House
     journal: Journal
     random: Random
+    seconds: float  # that the run is to last
 
     def worker(self) -> Process:
         """One of the workers, drawn."""
@@ -62,6 +63,18 @@ def kill_every_supervisor(scene: Scene) -> None:
         worker.kill()
 
 
+def kill_everything(scene: Scene) -> None:
+    """All at once, before any can notice that another has gone: a machine that loses its power, or all of them do."""
+    for process in scene.house.processes:
+        process.note_fall()
+    for process in scene.house.processes:
+        process.process.kill()
+    scene.site.lose_power()
+    for process in scene.house.processes:
+        process.start_again()
+    until(scene.house.api.is_ready, "the API to be ready again")
+
+
 def kill_api(scene: Scene) -> None:
     scene.house.api.kill()
     until(scene.house.api.is_ready, "the API to be ready again")
@@ -87,6 +100,24 @@ def stop_supervisor(scene: Scene) -> None:
             os.kill(worker.pid, signal.SIGCONT)
 
 
+def set_clock_forward(scene: Scene) -> None:
+    _set_clock(scene, 1.0)
+
+
+def set_clock_back(scene: Scene) -> None:
+    _set_clock(scene, -1.0)
+
+
+def _set_clock(scene: Scene, sign: float) -> None:
+    """The wall clock of one machine is wrong for a while, then set right again: it jumps twice. Who shares the
+    database's clock must not mind by how much; on SQLite that clock is the one of all."""
+    clock = scene.random.choice(scene.house.clocks)
+    furthest = min(20.0, scene.seconds / 2) if scene.site.kind == "sqlite" else 86_400.0
+    clock.set(sign * scene.random.uniform(1.0, furthest))
+    scene.hold(0.5, min(5.0, scene.seconds / 2))
+    clock.set(0.0)
+
+
 def _ids(scene: Scene, worker: Process) -> list[str]:
     return [str(id) for id, pid in rows(scene.site, "SELECT id, pid FROM headbox_workers") if pid == worker.pid]
 
@@ -96,7 +127,10 @@ ANYWHERE: dict[str, Fault] = {
     "kill -9 of a forkserver": kill_forkserver,
     "kill -9 of a supervisor": kill_supervisor,
     "kill -9 of every supervisor": kill_every_supervisor,
+    "kill -9 of everything at once": kill_everything,
     "kill -9 of the API": kill_api,
     "SIGTERM of a supervisor": drain_supervisor,
     "SIGSTOP of a supervisor": stop_supervisor,
+    "wall clock set forward, then right": set_clock_forward,
+    "wall clock set back, then right": set_clock_back,
 }

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+from tests.fault.chaos.wall_clock import WallClock
+
 MARK = "CHAOS_MARK"
 PATIENCE = 90.0  # seconds; nothing here takes that long
 TREE = Path(__file__).parents[3]
@@ -102,6 +104,10 @@ class Process:
         """SIGKILL, and another life."""
         self.note_fall()
         self.process.kill()
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Starts it as soon as it has ended."""
         self.process.wait()
         self.start()
 
@@ -167,10 +173,11 @@ def free_port() -> int:
 class House:
     """Several workers and an API on one database."""
 
-    def __init__(self, folder: Path, api: API, workers: list[Process]) -> None:
+    def __init__(self, folder: Path, api: API, workers: list[Process], clocks: list[WallClock]) -> None:
         self.folder = folder
         self.api = api
         self.workers = workers
+        self.clocks = clocks  # one for each machine
 
     @property
     def processes(self) -> list[Process]:

@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 
 class Line(NamedTuple):
-    """What a run has said. `mark` names the execution, `time` is in microseconds UTC."""
+    """What a run has said. `mark` names the execution, `supervisor` is the process that it was given by, `time` is the
+    true one, in microseconds UTC."""
 
     what: str  # start, end
     id: str
     run: int
     token: str
     mark: str
+    supervisor: int
     time: int
 
 
@@ -39,9 +41,15 @@ class Journal:
             self._ended += new[:whole].count(b"end ")
             return self._ended
 
-    def lines(self) -> Iterator[Line]:
-        """Every line, in the order of writing."""
+    def place(self) -> int:
+        """Where it ends at the moment."""
+        return self.path.stat().st_size
+
+    def lines(self, place: int = 0) -> Iterator[Line]:
+        """Every line from a place on, in the order of writing."""
         with self.path.open() as file:
+            file.seek(place)
             for text in file:
-                what, id, run, token, mark, time = text.split()
-                yield Line(what, id, int(run), token, mark, int(time))
+                if text.endswith("\n"):
+                    what, id, run, token, mark, supervisor, time = text.split()
+                    yield Line(what, id, int(run), token, mark, int(supervisor), int(time))

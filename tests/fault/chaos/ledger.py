@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
@@ -18,12 +19,15 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.entries: dict[str, tuple[str, str]] = {}  # token: (kind of task, what the client knows)
+        self.times: dict[str, int] = {}  # token: when the client knew, in microseconds UTC
         self.odd: list[str] = []  # answers that no fault explains
 
     def note(self, tokens: Iterable[tuple[str, str]], what: str) -> None:
         """Writes down what the client knows of (token, kind)s."""
         with self._lock:
-            self.entries.update((token, (kind, what)) for token, kind in tokens)
+            noted = dict(tokens)
+            self.entries.update((token, (kind, what)) for token, kind in noted.items())
+            self.times.update(dict.fromkeys(noted, time.time_ns() // 1000))
 
     def note_odd(self, what: str) -> None:
         """An answer that is wrong whatever has befallen the service."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from tests.fault.chaos.faults import ANYWHERE, Fault, Scene
 from tests.fault.chaos.house import until
@@ -38,14 +39,7 @@ def kill_server(scene: Scene) -> None:
 def _restart(scene: Scene, end: Callable[[], None]) -> None:
     end()
     scene.hold(0.0, 4.0)
-    for attempt in range(5):
-        try:
-            _site(scene).server.start()
-        except RuntimeError:  # a connection of somebody else's has got its port for the moment
-            if attempt == 4:
-                raise
-        else:
-            return
+    _site(scene).restart()
 
 
 def cut_network(scene: Scene) -> None:
@@ -88,14 +82,32 @@ def _lose_commits(network: Network) -> None:
 
 
 def leave_transaction_open(scene: Scene) -> None:
-    """Somebody's snapshot is kept while thousands of tasks come and go."""
-    with scene.site.connect() as connection:
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        connection.execute("SELECT count(*) FROM headbox_workers")
-        scene.let_end(scene.random.randint(200, 3000))
-        connection.execute("ROLLBACK")
+    """Somebody's snapshot is kept while tens of thousands of tasks come and go, and while all else is broken."""
+    _site(scene).open_transaction.leave_open(scene.random.uniform(0.1, 0.3) * scene.seconds)
 
 
+def set_server_clock_forward(scene: Scene) -> None:
+    _set_server_clock(scene, 1.0)
+
+
+def set_server_clock_back(scene: Scene) -> None:
+    _set_server_clock(scene, -1.0)
+
+
+def _set_server_clock(scene: Scene, sign: float) -> None:
+    """The clock that all share is wrong for a while, then right again."""
+    _site(scene).set_clock(sign * scene.random.uniform(1.0, min(20.0, scene.seconds / 2)))
+    scene.hold(0.5, min(15.0, scene.seconds / 2))
+    _site(scene).set_clock(0.0)
+
+
+# What ends every connection, or the only server that there is.
+ENDS_TRANSACTIONS: Final = {
+    "pg_terminate_backend of everything",
+    "server stopped (fast) and started",
+    "server killed (immediate) and started",
+    "kill -9 of everything at once",
+}
 FAULTS: dict[str, Fault] = ANYWHERE | {
     "pg_terminate_backend of everything": terminate_backends,
     "server stopped (fast) and started": stop_server,
@@ -106,4 +118,6 @@ FAULTS: dict[str, Fault] = ANYWHERE | {
     "answer to a worker's commit lost": lose_commit_of_worker,
     "answer to an enqueue's commit lost": lose_commit_of_client,
     "somebody's transaction left open": leave_transaction_open,
+    "server's clock set forward, then right": set_server_clock_forward,
+    "server's clock set back, then right": set_server_clock_back,
 }

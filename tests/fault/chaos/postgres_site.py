@@ -14,9 +14,21 @@ import psycopg
 from headbox import HeadboxError
 from headbox.storage.postgres.errors import ConnectionLost
 from servers.postgres import Server
+from tests.fault.chaos.open_transaction import OpenTransaction
+from tests.fault.chaos.sites import NOTE_WORKER, TABLES
 from tests.tcp_proxy import Pair, Proxy
 
 KEY = "a key for the runs of chaos alone"
+NOTE = f"CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {NOTE_WORKER} RETURN NULL; END $$"
+REGISTERED = "CREATE TRIGGER registered AFTER INSERT ON headbox_workers FOR EACH ROW EXECUTE FUNCTION note()"
+# The server's clock, as whoever asks the database sees it, can be wrong: ours is found before its own.
+CLOCK = (
+    "CREATE TABLE clock (error interval NOT NULL)",
+    "INSERT INTO clock VALUES (interval '0')",
+    """CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+        AS 'SELECT pg_catalog.clock_timestamp() + error FROM public.clock'""",
+    "ALTER DATABASE postgres SET search_path = public, pg_catalog",
+)
 
 
 class Network(Proxy):
@@ -55,9 +67,15 @@ class PostgresSite:
     begin = "BEGIN"
     add_order = "INSERT INTO orders VALUES (%s)"
     secret_keys: tuple[str, ...] = (KEY,)
+    preparations = (*TABLES, NOTE, REGISTERED)
 
     def __init__(self, workers: int) -> None:
+        self.machines = workers + 1  # and the API's
         self.server = Server()
+        with self.connect() as connection:
+            for statement in CLOCK:
+                connection.execute(statement)
+        self.open_transaction = OpenTransaction(self.connect)
         parts = urlsplit(self.server.url)
         self._parts = parts
         self.clients = Network(parts.hostname or "", parts.port or 0)
@@ -94,7 +112,36 @@ class PostgresSite:
     def says_nothing_was_written(self, error: HeadboxError) -> bool:
         return isinstance(error, ConnectionLost)
 
+    def restart(self) -> None:
+        """Starts the server, which has ended."""
+        for attempt in range(5):
+            try:
+                self.server.start()
+            except RuntimeError:  # a connection of somebody else's has got its port for the moment
+                if attempt == 4:
+                    raise
+            else:
+                return
+
+    def lose_power(self) -> None:
+        self.server.kill()
+        self.restart()
+
+    def set_clock(self, seconds: float) -> None:
+        """Sets the server's clock so far before the true time."""
+        with self.connect() as connection:
+            connection.execute("UPDATE clock SET error = make_interval(secs => %s)", [seconds])
+
+    def figures(self) -> dict[str, int]:
+        return {
+            "longest transaction of somebody else's (seconds)": int(self.open_transaction.longest),
+            "runs that ended beside one": self.open_transaction.runs(),
+            "index entries read for each, to claim it": self.open_transaction.entries_per_run(True),
+            "and for each of the other runs": self.open_transaction.entries_per_run(False),
+        }
+
     def close(self) -> None:
+        self.open_transaction.close()
         for network in (self.clients, *self.workers):
             network.close()
         with suppress(ProcessLookupError):

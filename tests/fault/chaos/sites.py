@@ -22,6 +22,8 @@ class Site(Protocol):
     begin: str
     add_order: str
     secret_keys: tuple[str, ...]
+    machines: int  # each with a clock of its own
+    preparations: tuple[str, ...]  # statements for what the run itself keeps beside the tasks
 
     def client_url(self) -> str:
         """Where clients and the API find it."""
@@ -43,10 +45,23 @@ class Site(Protocol):
         """Whether an error promises that."""
         ...
 
+    def lose_power(self) -> None:
+        """What the database itself suffers when everything is killed."""
+        ...
+
+    def figures(self) -> dict[str, int]:
+        """What it has measured."""
+        ...
+
     def close(self) -> None: ...
 
 
-CREATE_ORDERS = "CREATE TABLE orders (token TEXT NOT NULL PRIMARY KEY)"
+# The order beside each task of a caller's transaction, and every worker that ever registered.
+TABLES = (
+    "CREATE TABLE orders (token TEXT NOT NULL PRIMARY KEY)",
+    "CREATE TABLE registered (worker TEXT NOT NULL PRIMARY KEY, pid INTEGER NOT NULL)",
+)
+NOTE_WORKER = "INSERT INTO registered (worker, pid) VALUES (NEW.id, NEW.pid);"
 
 
 class SQLiteSite:
@@ -57,6 +72,8 @@ class SQLiteSite:
     begin = "BEGIN IMMEDIATE"
     add_order = "INSERT INTO orders VALUES (?)"
     secret_keys: tuple[str, ...] = ()
+    machines = 1
+    preparations = (*TABLES, f"CREATE TRIGGER registered AFTER INSERT ON headbox_workers BEGIN {NOTE_WORKER} END")
 
     def __init__(self, folder: Path) -> None:
         self.disk = folder / "disk"
@@ -85,6 +102,12 @@ class SQLiteSite:
 
     def says_nothing_was_written(self, error: HeadboxError) -> bool:
         return isinstance(error, StorageUnavailable) or "the disk is full" in str(error)
+
+    def lose_power(self) -> None:
+        """Nothing: it lives in the processes."""
+
+    def figures(self) -> dict[str, int]:
+        return {}
 
     def close(self) -> None:
         if self.can_be_filled:
