@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from configparser import ConfigParser
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -227,7 +228,8 @@ _VARY: Final = (
 
 
 def _commands(text: str) -> Iterator[str]:
-    """The commands of a block; a backslash continues a line."""
-    for line in text.replace("\\\n", " ").splitlines():
-        if line.strip() and not line.startswith("#"):
-            yield line
+    """The commands of a block: a service alone, what stands between services together, as one shell has it."""
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
+    for is_service, group in groupby(lines, key=lambda line: line.startswith(tuple(SERVICES))):
+        commands = list(group)
+        yield from commands if is_service else ["\n".join(commands)]
