@@ -101,5 +101,8 @@ def reporter(status_fd: int | None) -> Callable[[Mapping[str, Any]], None]:
 
 def banner(url: str, database: str, about_admin: str) -> str:
     """What an operator wants to know first."""
-    lines = [f"Headbox answers at {url} (documentation: {url}docs/)", f"Tasks are kept in {database}"]
+    lines = [
+        f"Headbox answers at {url} (the dashboard; documentation of the API: {url}docs/)",
+        f"Tasks are kept in {database}",
+    ]
     return "\n".join([*lines, about_admin] if about_admin else lines)

@@ -16,15 +16,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from headbox.config import Settings
 from headbox.task_queue.queue import TaskQueue
 from headbox.web import documentation, openapi
+from headbox.web.doors import ApiDoor, Door
 from headbox.web.operations import Operation
-from headbox.web.origin import check_same_origin
-from headbox.web.permissions import Permission
 from headbox.web.problems import Problem, problem_of
 from headbox.web.query import check_characters, check_encoding
-from headbox.web.replies import Reply, SpooledReply, json_reply, problem_reply, send_reply
+from headbox.web.replies import Reply, SpooledReply, StreamReply, json_reply, problem_reply, send_reply
 from headbox.web.request import Request
 from headbox.web.routes import accounts, changes, jobs, snapshots, system, tasks
 from headbox.web.service import Service
+from headbox.web.ui.assets import Assets
+from headbox.web.ui.dashboard import Dashboard
+
+AnyReply = Reply | SpooledReply | StreamReply
 
 # In the order in which paths are tried: exact ones before those with parameters.
 CALLS: Final[tuple[Operation, ...]] = (
@@ -40,20 +43,21 @@ CALLS: Final[tuple[Operation, ...]] = (
 )
 
 
-def build(queue: TaskQueue, settings: Settings) -> Api:
-    """The API of a queue as an ASGI application."""
+def build(queue: TaskQueue, settings: Settings, assets: Assets | None = None) -> Api:
+    """The API and the dashboard of a queue as an ASGI application; `assets` are those it came with unless given."""
     service = Service(queue, settings)
-    return Api(service, (*CALLS, *_documentation(CALLS)))
+    return Api(service, (*CALLS, *_documentation(CALLS)), Dashboard(assets or Assets()))
 
 
 class Api:
     """The ASGI application. `service` is what its calls share."""
 
-    def __init__(self, service: Service, operations: Sequence[Operation]) -> None:
+    def __init__(self, service: Service, operations: Sequence[Operation], dashboard: Dashboard) -> None:
         self.service = service
-        self._router = Router(
-            _routes(service, operations), redirect_slashes=False, default=_no_path, lifespan=self._lifespan
-        )
+        self._dashboard = dashboard
+        self._api = ApiDoor()
+        routes = [*_routes(service, operations, self._api), *_routes(service, dashboard.operations, dashboard.door)]
+        self._router = Router(routes, redirect_slashes=False, default=self._no_path, lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,9 +67,16 @@ class Api:
             self.service.hosts.check(scope)
             _check_path(scope)
         except Problem as problem:
-            await send_reply(send, problem_reply(problem), head=scope["method"] == "HEAD")
+            await self._refuse(problem, scope, send)
             return
         await self._router(scope, receive, send)
+
+    async def _no_path(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._refuse(_unknown_path(), scope, send)
+
+    async def _refuse(self, problem: Problem, scope: Scope, send: Send) -> None:
+        door: Door = self._dashboard.door if self._dashboard.has(scope) else self._api
+        await send_reply(send, door.refuse(problem, scope, None), head=scope["method"] == "HEAD")
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
@@ -78,8 +89,9 @@ class Api:
 class Resource:
     """A path and the calls it takes. Answers 405 for every other method."""
 
-    def __init__(self, service: Service, operations: Sequence[Operation]) -> None:
+    def __init__(self, service: Service, operations: Sequence[Operation], door: Door) -> None:
         self._service = service
+        self._door = door
         self._operations = {operation.method: operation for operation in operations}
         if "GET" in self._operations:
             self._operations["HEAD"] = self._operations["GET"]
@@ -88,51 +100,37 @@ class Resource:
         reply = await self._reply(scope, receive)
         await send_reply(send, reply, head=scope["method"] == "HEAD")
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply | SpooledReply:
+    async def _reply(self, scope: Scope, receive: Receive) -> AnyReply:
         operation = self._operations.get(scope["method"])
         if operation is None:
             allow = ", ".join(sorted(self._operations))
-            return problem_reply(Problem(405, f"this path takes {allow}", headers=[("Allow", allow)]))
+            return self._door.refuse(Problem(405, f"this path takes {allow}", headers=[("Allow", allow)]), scope, None)
         request = None
-        reply: Reply | SpooledReply
+        reply: AnyReply
         try:
             request = Request(self._service, operation, scope, receive)
-            reply = await _answer(request)
+            reply = await self._answer(request)
             status, detail = reply.status, request.note
         except Exception as error:  # noqa: BLE001 - whatever went wrong becomes a problem document
             problem = problem_of(error)
-            reply, status, detail = problem_reply(problem), problem.status, problem.detail
+            reply, status, detail = self._door.refuse(problem, scope, request), problem.status, problem.detail
         if operation.is_audited and request is not None:
             await self._service.audit(request, status, detail)
         return reply
 
-
-async def _answer(request: Request) -> Reply | SpooledReply:
-    operation = request.operation
-    if operation.is_unsafe:
-        check_same_origin(request.scope)
-    if operation.need != "nobody":
-        request.principal = await request.service.authenticator.identify(request)
-        _check_permission(request)
-    _ = request.query  # what is wrong with it is said before anything is done
-    reply: Reply | SpooledReply = await operation.handler(request)
-    return reply
+    async def _answer(self, request: Request) -> AnyReply:
+        await self._door.admit(request)
+        _ = request.query  # what is wrong with it is said before anything is done
+        reply: AnyReply = await request.operation.handler(request)
+        return reply
 
 
-def _check_permission(request: Request) -> None:
-    need, me = request.operation.need, request.principal
-    if need == "super user" and not me.is_super:
-        raise Problem(403, "this call is for super users")
-    if isinstance(need, Permission) and not request.operation.owner_too and not me.may(need):
-        raise Problem(403, f"this call takes the permission {need}; a super user can give you a role that has it")
-
-
-def _routes(service: Service, operations: Sequence[Operation]) -> list[Route]:
+def _routes(service: Service, operations: Sequence[Operation], door: Door) -> list[Route]:
     """One route a path, in the order in which the paths first appear."""
     paths = list(dict.fromkeys(operation.path for operation in operations))
     by_path = sorted(operations, key=lambda operation: paths.index(operation.path))
     grouped = groupby(by_path, key=lambda operation: operation.path)
-    return [Route(path, Resource(service, list(calls))) for path, calls in grouped]
+    return [Route(path, Resource(service, list(calls), door)) for path, calls in grouped]
 
 
 def _check_path(scope: Scope) -> None:
@@ -146,9 +144,8 @@ def _check_path(scope: Scope) -> None:
         check_characters(scope["path"], "path")
 
 
-async def _no_path(scope: Scope, receive: Receive, send: Send) -> None:
-    problem = Problem(404, "there is no such path; the trailing slash belongs to it, and GET /docs/ lists all")
-    await send_reply(send, problem_reply(problem), head=scope["method"] == "HEAD")
+def _unknown_path() -> Problem:
+    return Problem(404, "there is no such path; the trailing slash belongs to it, and GET /docs/ lists all")
 
 
 def _documentation(calls: Sequence[Operation]) -> tuple[Operation, ...]:
@@ -164,7 +161,7 @@ def _documentation(calls: Sequence[Operation]) -> tuple[Operation, ...]:
         return Reply(200, style, b"text/css; charset=utf-8", documentation.POLICY)
 
     async def get_root(request: Request) -> Reply:
-        return Reply(307, b"", b"text/plain", ((b"location", request.link("/docs/").encode()),))
+        return Reply(307, b"", b"text/plain", ((b"location", request.link("/ui/").encode()),))
 
     described = tuple(
         Operation(method="GET", path=path, need="nobody", summary=summary, handler=handler)
@@ -191,7 +188,7 @@ def with_health_at_root(app: Api, prefix: str) -> ASGIApp:
             root = prefix + "/" if scope["path"] == "/" else scope["path"]
             scope = {**scope, "root_path": prefix, "path": root}
             if not root.startswith(f"{prefix}/"):
-                await _no_path(scope, receive, send)
+                await send_reply(send, problem_reply(_unknown_path()), head=scope["method"] == "HEAD")
                 return
         await app(scope, receive, send)
 

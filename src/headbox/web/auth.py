@@ -55,11 +55,15 @@ class Authenticator:
         return principal(user, by_password=False)
 
     async def _by_password(self, request: Request, credentials: bytes) -> Principal:
-        name, password = _decode_basic(credentials)
-        user = await request.read(request.store.user, name)
-        if not await self._is_right(request, name, user, password) or user is None:
+        user = await self.login(request, *_decode_basic(credentials))
+        if user is None:
             raise refused("the user or the password is wrong")
         return principal(user, by_password=True)
+
+    async def login(self, request: Request, name: str, password: str) -> User | None:
+        """The user, if the password is right; 429 where a user fails too often from one address."""
+        user = await request.read(request.store.user, name)
+        return user if await self._is_right(request, name, user, password) else None
 
     async def _is_right(self, request: Request, name: str, user: User | None, password: str) -> bool:
         pair = (name, request.address)

@@ -1,10 +1,12 @@
 """What goes back to the client. Long lists are spooled: one consistent reading is written to a temporary file, then
-sent, so that neither memory nor an open transaction grows with the list or with a slow reader."""
+sent, so that neither memory nor an open transaction grows with the list or with a slow reader. Streams are told event
+by event."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final, TypeVar
@@ -19,6 +21,7 @@ JSON: Final = b"application/json"
 BATCH: Final = 256  # rows encoded at a time
 IN_MEMORY: Final = 1024 * 1024
 CHUNK: Final = 256 * 1024
+SEND_TIME: Final = 30.0  # seconds that a client may take for one event; a slower one is cut, not waited for
 
 # On every answer: it is for this caller, now, and is what its content type says.
 BASE_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
@@ -46,6 +49,13 @@ class SpooledReply(msgspec.Struct, frozen=True):
     file: IO[bytes]
     size: int
     headers: tuple[Header, ...] = ()
+    status: int = 200
+
+
+class StreamReply(msgspec.Struct, frozen=True):
+    """A 200 that goes on for as long as `events` does (Server-Sent Events)."""
+
+    events: AsyncGenerator[bytes, None]
     status: int = 200
 
 
@@ -92,8 +102,11 @@ def spooled_reply(file: IO[bytes], *headers: Header) -> SpooledReply:
     return SpooledReply(file, size, headers)
 
 
-async def send_reply(send: Send, reply: Reply | SpooledReply, *, head: bool) -> None:
+async def send_reply(send: Send, reply: Reply | SpooledReply | StreamReply, *, head: bool) -> None:
     """Sends it; to HEAD, all but the body."""
+    if isinstance(reply, StreamReply):
+        await _send_stream(send, reply, head=head)
+        return
     if isinstance(reply, SpooledReply):
         await _send_spooled(send, reply, head=head)
         return
@@ -112,14 +125,25 @@ async def _send_spooled(send: Send, reply: SpooledReply, *, head: bool) -> None:
         await send({"type": "http.response.body", "body": file.read(left)})
 
 
-def _start(status: int, content_type: bytes, size: int, headers: tuple[Header, ...]) -> dict[str, Any]:
+async def _send_stream(send: Send, reply: StreamReply, *, head: bool) -> None:
+    async with aclosing(reply.events) as events:
+        await send(_start(reply.status, b"text/event-stream", None, ((b"x-accel-buffering", b"no"),)))
+        if not head:
+            async for event in events:
+                try:
+                    async with asyncio.timeout(SEND_TIME):
+                        await send({"type": "http.response.body", "body": event, "more_body": True})
+                except TimeoutError:
+                    break
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _start(status: int, content_type: bytes, size: int | None, headers: tuple[Header, ...]) -> dict[str, Any]:
+    own = {name for name, _ in headers}
+    length = () if size is None else ((b"content-length", str(size).encode()),)
+    base = (header for header in BASE_HEADERS if header[0] not in own)
     return {
         "type": "http.response.start",
         "status": status,
-        "headers": [
-            (b"content-type", content_type),
-            (b"content-length", str(size).encode()),
-            *BASE_HEADERS,
-            *headers,
-        ],
+        "headers": [(b"content-type", content_type), *length, *base, *headers],
     }

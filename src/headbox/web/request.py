@@ -16,12 +16,13 @@ from headbox.domain.errors import StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.store import Store
 from headbox.web.problems import Problem
-from headbox.web.query import Query, parse_query
+from headbox.web.query import Query, parse_form, parse_query
 
 if TYPE_CHECKING:
     from headbox.web.operations import Operation
     from headbox.web.permissions import Principal
     from headbox.web.service import Service
+    from headbox.web.ui.session import Visit
 
 MAX_BODY: Final = 1024 * 1024
 BODY_TIME: Final = 30.0  # seconds that a body may take to arrive
@@ -34,10 +35,11 @@ R = TypeVar("R")
 
 class Request:
     """One call. `path` has the path's parameters, `principal` the caller once it is known; `note` is what the audit log
-    is to keep of what was done."""
+    is to keep of what was done. `visit` is the browser's session, at the dashboard alone."""
 
     __slots__ = (
         "_deadline",
+        "_form",
         "_query",
         "_receive",
         "note",
@@ -47,6 +49,7 @@ class Request:
         "scope",
         "service",
         "store",
+        "visit",
     )
 
     principal: Principal
@@ -58,6 +61,8 @@ class Request:
         self.path: dict[str, str] = scope["path_params"]
         self.store: Store = service.queue.store
         self.note: str | None = None
+        self.visit: Visit | None = None
+        self._form: Query | None = None
         self._receive = receive
         self._query: Query | None = None
         self._deadline: float | None = None
@@ -80,6 +85,11 @@ class Request:
         """The path with its query."""
         query = self.scope["query_string"].decode("latin-1")
         return f"{self.scope['path']}?{query}" if query else str(self.scope["path"])
+
+    @property
+    def route(self) -> str:
+        """The path without what this application is mounted under."""
+        return str(self.scope["path"]).removeprefix(self.scope.get("root_path", ""))
 
     @property
     def address(self) -> str | None:
@@ -125,20 +135,32 @@ class Request:
 
     async def body(self) -> bytes:
         """The body, of at most 1 MiB. A body, where there is one, is JSON."""
-        try:
-            async with asyncio.timeout(BODY_TIME):
-                body = await self._receive_body()
-        except TimeoutError:
-            raise Problem(408, f"the body did not arrive within {BODY_TIME:.0f} s; send it at once") from None
+        body = await self._receive_in_time()
         if body:
             self._check_content_type()
         return body
+
+    async def form(self) -> Query:
+        """The fields of a form that a browser sends, each with its values."""
+        if self._form is None:
+            content_type = (self.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+            if content_type != b"application/x-www-form-urlencoded":
+                raise Problem(415, "this takes what a form of the dashboard sends; programs call the API instead")
+            self._form = parse_form(await self._receive_in_time())
+        return self._form
 
     async def leaving(self) -> None:
         """Ends when the client has hung up; only for a call whose body is not asked for."""
         message: Any = None
         while message is None or message["type"] != "http.disconnect":
             message = await self._receive()
+
+    async def _receive_in_time(self) -> bytes:
+        try:
+            async with asyncio.timeout(BODY_TIME):
+                return await self._receive_body()
+        except TimeoutError:
+            raise Problem(408, f"the body did not arrive within {BODY_TIME:.0f} s; send it at once") from None
 
     async def _receive_body(self) -> bytes:
         length = self.header(b"content-length")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -44,6 +44,24 @@ class Waiting:
             gone = asyncio.ensure_future(leaving())
             try:
                 return await self._until(watcher, look, watcher.loop.time() + seconds, gone)
+            finally:
+                gone.cancel()
+
+    async def changes(
+        self, user: str, leaving: Callable[[], Coroutine[Any, Any, None]], *, rest: float, beat: float
+    ) -> AsyncGenerator[bool, None]:
+        """True at once, then after each change of the database, but at most once in `rest` seconds; False after `beat`
+        seconds without one. Ends when the client has hung up or the server stops."""
+        with self._counted(user), self._watching() as watcher:
+            gone = asyncio.ensure_future(leaving())
+            try:
+                is_changed = True
+                while not self._stopped and not gone.done():
+                    changed = watcher.changed
+                    yield is_changed
+                    await asyncio.wait({gone}, timeout=rest)
+                    await asyncio.wait({changed, gone}, timeout=beat - rest, return_when=asyncio.FIRST_COMPLETED)
+                    is_changed = changed.done()
             finally:
                 gone.cancel()
 

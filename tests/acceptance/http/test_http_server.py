@@ -41,7 +41,7 @@ def test_under_a_prefix_links_lead_back_and_health_answers_at_the_root_too(mill:
     assert client.get(f"{root}/pulp/api").status_code == 404
     assert client.get(f"{root}/pulp/apitasks/").status_code == 404
     for path in (f"{root}/", url):
-        assert client.get(path).headers["location"] == "/pulp/api/docs/"
+        assert client.get(path).headers["location"] == "/pulp/api/ui/"
     assert client.get("docs/").status_code == 200
 
 
@@ -56,7 +56,7 @@ def test_it_mounts_in_another_application(mill: Any, stage: Any, queue: Any) -> 
     assert mill.admin.get(made.headers["location"]).json() == made.json()
     page = mill.admin.get("/queue/tasks/?limit=2")
     assert len(mill.admin.get(page.links["next"]["url"]).json()) == 1
-    assert mill.admin.get("/queue/").headers["location"] == "/queue/docs/"
+    assert mill.admin.get("/queue/").headers["location"] == "/queue/ui/"
     assert mill.admin.get("/queue/tasks").status_code == 404
 
 

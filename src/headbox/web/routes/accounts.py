@@ -123,7 +123,12 @@ async def list_tokens(request: Request) -> Reply:
 
 async def create_token(request: Request) -> Reply:
     """`POST /tokens/`."""
-    body = read_body(await request.body(), NewToken)
+    token, secret = await issue_token(request, read_body(await request.body(), NewToken))
+    return json_reply(201, show_token(token, secret), (b"location", request.link(f"/tokens/{token.id}/").encode()))
+
+
+async def issue_token(request: Request, body: NewToken) -> tuple[Token, str]:
+    """A new token and its secret, which is kept nowhere."""
     me = request.principal
     user = body.user or me.name
     if user != me.name and not me.is_super:
@@ -143,7 +148,7 @@ async def create_token(request: Request) -> Reply:
     except UnknownName:
         raise invalid([wrong("user", f"there is no user {user!r}")]) from None
     request.note = f"token {token.id} of {user}"
-    return json_reply(201, show_token(token, secret), (b"location", request.link(f"/tokens/{token.id}/").encode()))
+    return token, secret
 
 
 def _expire_time(lifetime: str | None, now: Instant) -> Instant | None:
@@ -157,18 +162,24 @@ def _expire_time(lifetime: str | None, now: Instant) -> Instant | None:
 
 async def get_token(request: Request) -> Reply:
     """`GET /tokens/<id>/`."""
-    return json_reply(200, show_token(await _own_or_any_token(request)))
+    return json_reply(200, show_token(await own_or_any_token(request)))
 
 
 async def revoke_token(request: Request) -> Reply:
     """`DELETE /tokens/<id>/`."""
-    token = await _own_or_any_token(request)
+    token = await own_or_any_token(request)
     read_nothing(await request.body())
+    return json_reply(200, show_token(await end_token(request, token)))
+
+
+async def end_token(request: Request, token: Token) -> Token:
+    """The token as it was."""
     request.note = f"token {token.id} of {token.user}"
-    return json_reply(200, show_token(await request.call(request.store.delete_token, token.id)))
+    return await request.call(request.store.delete_token, token.id)
 
 
-async def _own_or_any_token(request: Request) -> Token:
+async def own_or_any_token(request: Request) -> Token:
+    """The token that the path names: one's own, or for super users anybody's. 404 otherwise."""
     whose = None if request.principal.is_super else request.principal.name
     for token in await request.call(request.store.tokens, whose):
         if token.id == request.path["id"]:

@@ -1,0 +1,107 @@
+"""How pages stay up to date: a stream for each viewer, on which the parts of its page that have changed are sent anew,
+at most once a second. Viewers with the same rights who look at the same page share one rendering."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+from headbox.domain.errors import StorageError
+from headbox.web.problems import problem_of
+from headbox.web.replies import StreamReply
+from headbox.web.request import Request
+from headbox.web.ui import session
+
+REST: Final = 1.0  # seconds between two renderings
+BEAT: Final = 5.0  # seconds after which a page is rendered anew though nothing was written: time has passed
+RECHECK: Final = 60.0  # seconds after which it is looked again whether the viewer may still see this
+RETRY: Final = 2000  # milliseconds after which a browser connects again
+
+SIGNED_OUT: Final = "signed-out"
+TROUBLE: Final = "trouble"
+ALIVE: Final = b": alive\n\n"
+
+Fragments = Mapping[str, str]
+
+
+def wants_events(request: Request) -> bool:
+    """Whether the page is asked for as a stream: both have the same address."""
+    return b"text/event-stream" in (request.header(b"accept") or b"")
+
+
+def event(name: str, data: str = "") -> bytes:
+    """A Server-Sent Event (the HTML standard, section 9.2)."""
+    lines = "".join(f"data: {line}\n" for line in data.splitlines() or [""])
+    return f"event: {name}\n{lines}\n".encode()
+
+
+async def single_event(name: str) -> AsyncGenerator[bytes, None]:
+    """A stream of one event."""
+    yield event(name)
+
+
+class Renderings:
+    """The fragments of pages as they were rendered last, shared among those who look at the same."""
+
+    def __init__(self) -> None:
+        self._latest: dict[Any, tuple[float, asyncio.Task[Fragments]]] = {}
+
+    async def get(self, key: Any, render: Callable[[], Awaitable[Fragments]]) -> Fragments:
+        """What `render` gives, or gave somebody else less than a rest ago."""
+        now = asyncio.get_running_loop().time()
+        began, task = self._latest.get(key, (float("-inf"), None))
+        if task is None or now - began >= REST / 2:
+            self._latest = {each: entry for each, entry in self._latest.items() if now - entry[0] < 2 * BEAT}
+            task = asyncio.ensure_future(_run(render))
+            self._latest[key] = now, task
+        return await asyncio.shield(task)
+
+
+async def _run(render: Callable[[], Awaitable[Fragments]]) -> Fragments:
+    return await render()
+
+
+def stream(request: Request, renderings: Renderings, render: Callable[[], Awaitable[Fragments]]) -> StreamReply:
+    """The page's fragments as events, each when it differs from what was sent before."""
+    return StreamReply(_events(request, renderings, render))
+
+
+async def _events(
+    request: Request, renderings: Renderings, render: Callable[[], Awaitable[Fragments]]
+) -> AsyncGenerator[bytes, None]:
+    yield f"retry: {RETRY}\n\n".encode()
+    sent: dict[str, str] = {}
+    welcome_until = time.monotonic() + RECHECK
+    changes = request.service.waiting.changes(request.principal.name, request.leaving, rest=REST, beat=BEAT)
+    async with aclosing(changes):
+        async for _ in changes:
+            if time.monotonic() > welcome_until:
+                if not await _is_still_welcome(request):
+                    yield event(SIGNED_OUT)
+                    return
+                welcome_until = time.monotonic() + RECHECK
+            fragments = await _look(request, renderings, render)
+            changed = {name: html for name, html in fragments.items() if sent.get(name) != html}
+            sent |= changed
+            yield b"".join(event(name, html) for name, html in changed.items()) or ALIVE
+
+
+async def _look(request: Request, renderings: Renderings, render: Callable[[], Awaitable[Fragments]]) -> Fragments:
+    """The fragments as they are now, or what keeps them from being shown: it may pass."""
+    me = request.principal
+    key = (request.asked, me.permissions, me.is_super, me.name if me.sight else None)
+    try:
+        return {TROUBLE: "", **await renderings.get(key, render)}
+    except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
+        return {TROUBLE: problem_of(error).detail}
+
+
+async def _is_still_welcome(request: Request) -> bool:
+    try:
+        visit = await session.recognise(request)
+    except StorageError:
+        return True  # it is not known; what the viewer sees needs the database too
+    return visit is not None and visit.principal == request.principal
