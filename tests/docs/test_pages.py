@@ -8,11 +8,13 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from headbox import HeadboxError
 from servers.postgres import binaries
 from tests import postgres_server
-from tests.docs.blocks import ROOT, blocks, pages
+from tests.docs.blocks import blocks, pages
 from tests.docs.scenario import KINDS, Scenario, matches
 
+ON_POSTGRES = ("docs/how-to/run-on-postgresql.md",)
 # Why blocks are not run, and how many: nobody adds one in passing.
 NOT_RUN = {
     "the tests are run by them": 1,
@@ -60,7 +62,7 @@ def on_postgres(scenario: Scenario) -> Iterator[None]:
 
 @pytest.mark.parametrize("page", [page for page in pages() if any(not block.reason for block in blocks(page))])
 def test_what_a_page_says_is_true(page: str, scenario: Scenario, request: pytest.FixtureRequest) -> None:
-    if "db.example.org" in (ROOT / page).read_text("utf-8"):
+    if page in ON_POSTGRES:
         request.getfixturevalue("on_postgres")
     for block in blocks(page):
         if block.reason is None:
@@ -75,6 +77,37 @@ def test_each_block_has_a_language_that_can_be_run_or_says_why_not() -> None:
     assert [str(block) for block in found if block.language not in KINDS and block.reason is None] == []
     reasons = [block.reason for block in found if block.reason is not None]
     assert {reason: reasons.count(reason) for reason in reasons} == NOT_RUN
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        ("```python\nassert 1 == 2\n```", "AssertionError"),
+        ("```sh\nheadbox task cancel\n```", "no service runs here"),
+        ("```console\n$ headbox --version\nheadbox 0.0.0\n```", "is to print"),
+        (
+            '```python title="test_x.py"\ndef test_x(headbox_queue):\n    assert not headbox_queue.count()\n```',
+            "1 failed",
+        ),
+        ("```dotenv\nHEADBOX_PRT=8001\n```", "did you mean HEADBOX_PORT"),
+        ('```toml title="headbox.toml"\nport = "x"\n```', "not a whole number"),
+    ],
+)
+def test_a_page_that_is_not_true_fails(scenario: Scenario, block: str, says: str) -> None:
+    (found,) = blocks("x.md", block)
+    with pytest.raises((pytest.fail.Exception, HeadboxError), match=says):
+        scenario.follow(found)
+
+
+def test_a_file_that_nothing_uses_is_not_taken_to_be_right(scenario: Scenario) -> None:
+    for block in blocks(
+        "x.md", '```python title="a.py"\nx = 1\n```\n```python title="b.py"\n```\n\n```python\nimport a\n```'
+    ):
+        scenario.follow(block)
+    assert scenario.idle_files() == []
+    for block in blocks("x.md", '```python title="c.py"\nimport nonsense\n```'):
+        scenario.follow(block)
+    assert scenario.idle_files() == ["c.py"]
 
 
 def test_a_block_that_does_not_say_what_it_is_is_refused() -> None:
