@@ -37,6 +37,16 @@ def test_killing_the_worker_under_load_loses_nothing(floor: Any, shopfloor: Any,
     floor.start("--concurrency", "2")
     floor.until(lambda: floor.queue.count(state="incomplete") == 2)  # the housekeeping's
     _judge(floor, tasks)
+    lost = {
+        (run.id, run.run)
+        for run in floor.queue.find(state="archived", method_name="write_line")
+        if run.state == "reset"
+    }
+    again = lost & {(id, int(run)) for id, run, *_ in floor.journal}
+    assert len(again) <= 2 * KILLS, "more ran again than was in progress"
+    assert len({path.name for path in (floor.folder / "headbox.db.ends").iterdir()}) <= 3, (
+        "journals of the dead are left"
+    )
 
 
 def test_killing_children_and_forkservers_under_load_loses_nothing(floor: Any, shopfloor: Any) -> None:

@@ -87,6 +87,24 @@ def test_a_database_locked_by_others_is_one_sentence_and_outcomes_wait(
     assert "Traceback" not in work.log
 
 
+def test_what_ended_while_the_database_was_away_is_recorded_though_the_worker_is_killed(
+    floor: Any, shopfloor: Any
+) -> None:
+    work = floor.start("--concurrency", "1")
+    path = str(floor.journal_path)
+    task = shopfloor.last.enqueue(0.3, path)
+    floor.running(task)
+    with _connect(floor) as other:
+        other.execute("BEGIN IMMEDIATE")
+        floor.until(lambda: [what[1] for what in floor.lines_of(task)] == ["start", "end"])
+        work.kill_all()
+        other.execute("ROLLBACK")
+    second = floor.start("--concurrency", "1")
+    floor.ended(task)
+    assert [(run.state, run.run) for run in task.history()] == [("finished", 1)]
+    assert "recorded 1 run that had ended when worker" in second.log
+
+
 @pytest.mark.parametrize("fault", ["foreign", "ours"])
 def test_a_commit_that_rings_no_bell_wakes_the_worker_all_the_same(floor: Any, shopfloor: Any, fault: str) -> None:
     floor.start("--concurrency", "1")

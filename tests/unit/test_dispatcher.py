@@ -65,7 +65,7 @@ class Shop:
         kinds = ["sync"] * children + ["async"] * async_children
         self.links = [Link(number, kind) for number, kind in enumerate(kinds)]
         for link in self.links:
-            self.dispatcher.children[link.number] = Child(link)  # type: ignore[arg-type]
+            self.dispatcher.children[link.number] = Child(link, None)  # type: ignore[arg-type]
 
     def hand_out(self, *tasks: Task, now: int = NOW) -> list[list[str]]:
         """Hands these out. What each child has been given so far."""

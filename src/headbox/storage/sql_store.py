@@ -155,6 +155,9 @@ class SQLStore:
     def workers(self) -> list[Worker]:
         return self._database.read(presence.workers)
 
+    def is_alive(self, worker: Worker, now: Instant) -> bool:
+        return self._database.is_alive(worker, now)
+
     def survey(self, worker: str) -> Survey:
         return self._database.read(lambda tx: presence.survey(tx, worker))
 

@@ -60,6 +60,10 @@ class Store(Protocol):
 
     url: str
 
+    @property
+    def beside(self) -> Path | None:
+        """The file beside which processes of this machine keep what belongs to the database; None: there is none."""
+
     # the database itself
     def initialise(self, now: Instant) -> None:
         """Creates the schema in an empty database, upgrades an old one where that is allowed at start, and makes sure
@@ -170,6 +174,10 @@ class Store(Protocol):
     def workers(self) -> list[Worker]: ...
     def survey(self, worker: str) -> Survey:
         """Whether this worker has anything to do for the whole system; one cheap reading."""
+        ...
+
+    def is_alive(self, worker: Worker, now: Instant) -> bool:
+        """Whether the worker of a row still holds its lock, or its lease still runs."""
         ...
 
     def rescue(

@@ -12,6 +12,7 @@ from collections import deque
 from headbox.task_queue.queue import TaskQueue
 from headbox.task_queue.running import Ending, UnknownCallable, Work, execute_async
 from headbox.worker.interruption import interrupted
+from headbox.worker.journal import Journal
 from headbox.worker.protocol import (
     RECEIVE_BYTES,
     SENTENCES,
@@ -20,7 +21,6 @@ from headbox.worker.protocol import (
     Chunk,
     Ended,
     Frames,
-    FromChild,
     Limit,
     Outlet,
     Progressed,
@@ -28,6 +28,7 @@ from headbox.worker.protocol import (
     Stop,
     ToChild,
     Unknown,
+    frame,
 )
 from headbox.worker.slot import Slot
 
@@ -35,17 +36,18 @@ from headbox.worker.slot import Slot
 class AsyncChild:
     """A child for asynchronous tasks. Each run is an asyncio task, and so has context variables of its own."""
 
-    def __init__(self, queue: TaskQueue, inlet: int, outlet: Outlet, slot: Slot) -> None:
+    def __init__(self, queue: TaskQueue, inlet: int, outlet: Outlet, slot: Slot, journal: Journal) -> None:
         self._registry = queue.registry
         self._payloads = queue.payloads
         self._inlet = inlet
         self._outlet = outlet
         self._slot = slot
+        self._journal = journal
         self._frames: Frames[ToChild] = Frames(ToChild)
         self._limit = sys.maxsize
         self._waiting: deque[tuple[int, Work]] = deque()
         self._runs: dict[int, asyncio.Task[None]] = {}
-        self._unsaid: list[FromChild] = []
+        self._unsaid: list[bytes] = []
         self._interrupted: set[int] = set()
         self._pid = os.getpid()
         self._stopping = False
@@ -88,26 +90,27 @@ class AsyncChild:
             if not self._slot.begin(seq):
                 continue
             started_at = self._slot.started_at
-            self._say(Started(seq, started_at))
+            self._say(frame(Started(seq, started_at)))
             name = f"{work.method_name} {work.id}"
             self._runs[seq] = self._loop.create_task(self._run(seq, work, started_at), name=name)
 
-    def _say(self, message: FromChild) -> None:
+    def _say(self, data: bytes) -> None:
         """Tells the supervisor, all of one turn of the loop in one write."""
         if not self._unsaid:
             self._loop.call_soon(self._tell)
-        self._unsaid.append(message)
+        self._unsaid.append(data)
 
     def _tell(self) -> None:
         unsaid, self._unsaid = self._unsaid, []
-        self._outlet.send(*unsaid)
+        self._outlet.write(b"".join(unsaid))
 
     async def _run(self, seq: int, work: Work, started_at: int) -> None:
         ending = await self._execute(seq, work)
         if ending is None:
-            self._say(Unknown(seq))
+            self._say(frame(Unknown(seq)))
         else:
-            self._say(Ended(seq, started_at, time.monotonic_ns(), seq in self._interrupted, ending))
+            ended = Ended(seq, started_at, time.monotonic_ns(), seq in self._interrupted, ending)
+            self._say(self._journal.note(work, ended))
         self._interrupted.discard(seq)
         del self._runs[seq]
         self._start()

@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn, cast
 from headbox.task_queue.queue import TaskQueue
 from headbox.worker.application import ApplicationError, load
 from headbox.worker.async_child import AsyncChild
+from headbox.worker.journal import Journal
 from headbox.worker.log import log_to_stderr
 from headbox.worker.process import die_with_parent
 from headbox.worker.protocol import ChildFailed, Kind, Outlet
@@ -25,18 +26,20 @@ logger = logging.getLogger(__name__)
 
 
 class Birth(NamedTuple):
-    """What a child is given: its kind, the process that starts it, the pipes from and to the supervisor, its slot."""
+    """What a child is given: its kind, the process that starts it, the pipes from and to the supervisor, its slot, and
+    its journal."""
 
     kind: Kind
     parent: int
     inlet: int
     outlet: int
     slot: int
+    journal: int
 
     @property
-    def descriptors(self) -> tuple[int, int, int]:
+    def descriptors(self) -> tuple[int, int, int, int]:
         """What it inherits; the process that starts it closes them."""
-        return self.inlet, self.outlet, self.slot
+        return self.inlet, self.outlet, self.slot, self.journal
 
 
 def live(birth: Birth, queue: TaskQueue | None, app: str | None) -> NoReturn:
@@ -69,7 +72,7 @@ def _run(birth: Birth, queue: TaskQueue | None, app: str | None, outlet: Outlet)
         log_to_stderr()
     _call_hooks(queue)
     runner = AsyncChild if birth.kind == "async" else SyncChild
-    runner(queue, birth.inlet, outlet, Slot(birth.slot)).run()
+    runner(queue, birth.inlet, outlet, Slot(birth.slot), Journal(birth.journal)).run()
 
 
 def _settle(parent: int) -> None:
@@ -117,10 +120,10 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="headbox.worker.child")
     parser.add_argument("--kind", choices=("sync", "async"), required=True)
     parser.add_argument("--app", required=True)
-    for name in ("--parent", "--inlet", "--outlet", "--slot"):
+    for name in ("--parent", "--inlet", "--outlet", "--slot", "--journal"):
         parser.add_argument(name, type=int, required=True)
     given = parser.parse_args()
-    birth = Birth(cast(Kind, given.kind), given.parent, given.inlet, given.outlet, given.slot)
+    birth = Birth(cast(Kind, given.kind), given.parent, given.inlet, given.outlet, given.slot, given.journal)
     for descriptor in birth.descriptors:
         os.set_inheritable(descriptor, False)
     live(birth, None, given.app)

@@ -8,6 +8,7 @@ import msgspec
 
 from headbox.domain.task import Instant, Task
 from headbox.worker.child_link import ChildLink
+from headbox.worker.journal import JournalFile
 from headbox.worker.protocol import Reason
 
 REPEAT = 1_000_000_000  # ns between two interrupts of a run that does not end
@@ -24,8 +25,9 @@ class Interruption(msgspec.Struct):
 class Child:
     """One living child and its runs, by sequence number."""
 
-    def __init__(self, link: ChildLink) -> None:
+    def __init__(self, link: ChildLink, journal: JournalFile) -> None:
         self.link = link
+        self.journal = journal
         self.runs: dict[int, Task] = {}
         self.started: dict[int, int] = {}  # of an async child: when each run started
         self.recorded: dict[int, Instant] = {}  # the starts that were noted

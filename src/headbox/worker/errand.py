@@ -8,6 +8,7 @@ import msgspec
 from headbox.domain.task import Instant
 from headbox.storage.records import ClaimRequest, Exchange, Report, Worker
 from headbox.storage.store import Store
+from headbox.worker.journal import Marks
 from headbox.worker.upkeep import Upkeep
 
 Runs = frozenset[tuple[str, int]]
@@ -22,6 +23,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     request: ClaimRequest | None
     look_for_cancels: bool
     upkeep_is_due: bool
+    heard: Marks  # how many ends of each child the report contains, with those before it
     review: Runs | None  # (id, run) of all that the worker has in hand, to be held against what the store says
 
 

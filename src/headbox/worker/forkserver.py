@@ -162,7 +162,7 @@ class Forkserver:
     # children
 
     def _raise(self, number: int, kind: Kind) -> None:
-        birth = Birth(kind, os.getpid(), *(self._descriptors.popleft() for _ in range(3)))
+        birth = Birth(kind, os.getpid(), *(self._descriptors.popleft() for _ in range(4)))
         try:
             pid, wait = self._fork(birth) if self._preload else self._spawn(birth)
         except OSError as error:
@@ -200,7 +200,7 @@ class Forkserver:
     def _spawn(self, birth: Birth) -> tuple[int, Callable[[], int]]:
         assert self._app is not None
         command = [sys.executable, "-P", "-m", "headbox.worker.child", "--kind", birth.kind, "--app", self._app]
-        for name in ("parent", "inlet", "outlet", "slot"):
+        for name in ("parent", "inlet", "outlet", "slot", "journal"):
             command += [f"--{name}", str(getattr(birth, name))]
         process = subprocess.Popen(command, pass_fds=birth.descriptors, process_group=0)
         return process.pid, process.wait

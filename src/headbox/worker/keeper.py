@@ -17,10 +17,10 @@ from headbox.domain.outcomes import Outcome
 from headbox.domain.schedulers import format_duration
 from headbox.domain.states import Event
 from headbox.domain.task import Instant, Span, Task
-from headbox.task_queue.running import Ending
 from headbox.worker.children import Child, death
 from headbox.worker.dispatcher import Dispatcher
-from headbox.worker.ledger import Ledger
+from headbox.worker.journal import Journals
+from headbox.worker.ledger import Ledger, outcome_of
 from headbox.worker.nursery import Gone, Nursery
 from headbox.worker.pace import AHEAD
 from headbox.worker.process import resident_memory
@@ -63,6 +63,7 @@ class Keeper:
         settings: Settings,
         clock: Clock,
         selector: selectors.BaseSelector,
+        journals: Journals,
         lack: Callable[[Task], None],
     ) -> None:
         self.worker = ""
@@ -74,6 +75,7 @@ class Keeper:
         self._settings = settings
         self._clock = clock
         self._selector = selector
+        self._journals = journals
         self._lack = lack
         self._next_number = 0
         self._failed_starts = 0
@@ -99,7 +101,8 @@ class Keeper:
 
     def _raise_child(self, kind: Kind) -> None:
         self._next_number += 1
-        child = Child(self._nursery.raise_child(self._next_number, kind))
+        journal = self._journals.open(self.worker, self._next_number)
+        child = Child(self._nursery.raise_child(self._next_number, kind, journal.descriptor), journal)
         child.link.slot.deadline = self._deadline
         if kind == "async":
             child.link.limit(self._settings.async_concurrency)
@@ -155,6 +158,7 @@ class Keeper:
 
     def _end(self, child: Child, ended: Ended, offset: Span) -> None:
         seq, started_at, ended_at, ending = ended.seq, ended.started_at, ended.ended_at, ended.ending
+        child.journal.heard += 1
         interruption = child.interruptions.get(seq) if child.interruptions else None
         recorded = child.recorded.get(seq)
         task = child.drop(seq)
@@ -171,7 +175,7 @@ class Keeper:
         if ended.interrupted and interruption is not None:
             self._ledger.outcomes.append(self._interrupted(task, interruption.reason, start, finish, ending.traceback))
         else:
-            self._ledger.outcomes.append(_outcome(task, start, finish, ending))
+            self._ledger.outcomes.append(outcome_of(task.id, task.run, start, finish, ending))
         child.retiring = child.retiring or (ended.interrupted and child.is_sync)
         self._recycle(child)
 
@@ -255,6 +259,7 @@ class Keeper:
         self._dispatcher.shelve(unstarted, time.monotonic_ns(), first=True)
         self.changed = True
         child.link.close()
+        child.journal.is_over = True
 
     def _hear_out(self, child: Child) -> None:
         """All that a dead child has said. A process of its task that left its group may keep the socket open."""
@@ -289,20 +294,3 @@ class Keeper:
         late = start - max(task.due_time, task.enqueue_time)  # an *at* of the past was not late then
         if late > (self._settings.schedule_threshold if threshold is None else threshold):
             logger.error("task %s (%s) started %s late", task.id, task.method_name, format_duration(late))
-
-
-def _outcome(task: Task, start: Instant, finish: Instant, ending: Ending) -> Outcome:
-    """What a child says of a run, as the domain says it. One that interrupted itself has failed."""
-    return Outcome(
-        task.id,
-        task.run,
-        "succeed" if ending.event == "succeed" else "fail",
-        finish,
-        start,
-        ending.result,
-        ending.public_result,
-        ending.exception,
-        ending.traceback,
-        ending.retry_after,
-        ending.discard,
-    )

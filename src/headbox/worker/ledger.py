@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import Instant, Task
-from headbox.storage.records import Progress, Release, Report, Start
+from headbox.storage.records import Exchange, Progress, Release, Report, Start
+from headbox.task_queue.running import Ending
 
 PROGRESS_EVERY = 50_000_000  # ns between two transactions that carry nothing but progress
+
+logger = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -68,3 +73,28 @@ class Ledger:
         """A report was written."""
         if report.progress:
             self._told_at = now
+
+
+def outcome_of(id: str, run: int, start: Instant, finish: Instant, ending: Ending) -> Outcome:
+    """What a child says of a run, as the domain says it. One that interrupted itself has failed."""
+    return Outcome(
+        id,
+        run,
+        "succeed" if ending.event == "succeed" else "fail",
+        finish,
+        start,
+        ending.result,
+        ending.public_result,
+        ending.exception,
+        ending.traceback,
+        ending.retry_after,
+        ending.discard,
+    )
+
+
+def tell_of(exchange: Exchange) -> None:
+    """Logs what came of the runs that were reported, where it is not what was reported."""
+    for outcome in exchange.superseded:
+        logger.warning("task %s, run %d: superseded, its result was dropped", outcome.id, outcome.run)
+    for skipped in exchange.skipped:
+        logger.warning("task %s: %d occurrences were missed and are skipped", skipped.id, skipped.count)

@@ -73,11 +73,12 @@ class Nursery:
         """For selectors: readable when `receive` has something. Another one after each `start`."""
         return self._connection.fileno()
 
-    def raise_child(self, number: int, kind: Kind) -> ChildLink:
-        """Asks for a child, under a number that no living child has. Runs may be handed to it once it is `ready`."""
+    def raise_child(self, number: int, kind: Kind, journal: int) -> ChildLink:
+        """Asks for a child, under a number that no living child has; it takes over the descriptor of its journal. Runs
+        may be handed to it once it is `ready`."""
         link, pipes = ChildLink.open(number, kind)
-        self._send(frame(Raise(number, kind)), [*pipes, link.slot.descriptor])
-        for descriptor in pipes:
+        self._send(frame(Raise(number, kind)), [*pipes, link.slot.descriptor, journal])
+        for descriptor in (*pipes, journal):
             os.close(descriptor)
         self._links[number] = link
         return link

@@ -52,7 +52,7 @@ class Prepare(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Raise(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Start a child. Three descriptors travel with it: the pipes from and to the supervisor, and the slot."""
+    """Start a child. Four descriptors travel with it: the pipes from and to the supervisor, the slot, the journal."""
 
     number: int
     kind: Kind
@@ -221,12 +221,15 @@ class Outlet:
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
-    def send(self, *messages: FromChild) -> None:
-        """Sends in one write; waits for room. RuntimeError in a process that a task forked: the frames would mix. Ends
-        the process when the supervisor is gone: nobody could take its word any more."""
+    def send(self, message: FromChild) -> None:
+        """Writes one message."""
+        self.write(frame(message))
+
+    def write(self, data: bytes) -> None:
+        """Sends whole frames in one write; waits for room. RuntimeError in a process that a task forked: the frames
+        would mix. Ends the process when the supervisor is gone: nobody could take its word any more."""
         if os.getpid() != self._pid:
             raise RuntimeError("only the process that runs the task can report its progress, not one that it forked")
-        data = b"".join(map(frame, messages))
         with self._lock:
             try:
                 while (sent := os.write(self._descriptor, data)) < len(data):  # a signal cut it short

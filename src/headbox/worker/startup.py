@@ -39,7 +39,7 @@ def run_worker(
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
     most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each child takes three
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each child takes several
     nursery, ready, url = None, None, settings.database
     try:
         if settings.app is not None:

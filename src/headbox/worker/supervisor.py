@@ -20,8 +20,9 @@ from headbox.worker.clerk import Clerk
 from headbox.worker.dispatcher import Dispatcher, Room
 from headbox.worker.enlistment import Enlistment, names
 from headbox.worker.errand import Answer, Errand, Runs, run
+from headbox.worker.journal import Journals, folder_of
 from headbox.worker.keeper import Keeper
-from headbox.worker.ledger import Ledger
+from headbox.worker.ledger import Ledger, tell_of
 from headbox.worker.neighbours import Neighbours
 from headbox.worker.nursery import Nursery
 from headbox.worker.protocol import Ready, Reason
@@ -59,9 +60,10 @@ class Supervisor:
         callables = ready.callables if ready else []
         self._known = frozenset(names(callables))
         self._dispatcher.async_names = names([published for published in callables if published.is_async])
+        self._journals = Journals(folder_of(store.url, store.beside))
         self._keeper: Keeper | None = None
         if nursery is not None:
-            parts = (self._dispatcher, self._ledger, settings, self._clock, self._selector)
+            parts = (self._dispatcher, self._ledger, settings, self._clock, self._selector, self._journals)
             self._keeper = Keeper(nursery, *parts, lack=self._lack)
         self._unknown: set[str] = set()  # callables that were asked for and that the application lacks
         self._curious = True  # something may be ready to be claimed
@@ -109,7 +111,7 @@ class Supervisor:
         if not self._stopping or self._dispatcher.runs_in_hand or self._clerk.is_out:
             return False
         if self._retry_at and time.monotonic_ns() > self._give_up_at:
-            logger.error("the database is away: what ended meanwhile will run again")
+            logger.error("the database is away: the next worker of this machine records what ended meanwhile")
             return True
         return self._ledger.is_empty()
 
@@ -216,6 +218,7 @@ class Supervisor:
             request=request,
             look_for_cancels=self._look_for_cancels,
             upkeep_is_due=upkeep_is_due,
+            heard=self._journals.heard(),
             review=review,
         )
         self._curious = self._curious and request is None
@@ -258,6 +261,7 @@ class Supervisor:
         now = time.monotonic_ns()
         if answer.exchange is not None:
             self._ledger.note_told(errand.report, now)
+            self._journals.note_recorded(errand.heard)
             self._heed_exchange(answer.exchange, now)
         else:
             self._ledger.give_back(errand.report)
@@ -294,7 +298,7 @@ class Supervisor:
         self._curious = True
 
     def _heed_exchange(self, exchange: Exchange, now: int) -> None:
-        _tell(exchange)
+        tell_of(exchange)
         claims = exchange.claims
         if claims is None:
             return
@@ -386,7 +390,7 @@ class Supervisor:
         self._ledger.take()
         if self._left:
             left = Report(outcomes=self._left)
-            _tell(self._store.exchange(self._enlistment.id, left, None, self._clock.now()))
+            tell_of(self._store.exchange(self._enlistment.id, left, None, self._clock.now()))
             self._left = []
         self._enlist()
         self._superseded = self._is_dropped = False
@@ -396,17 +400,15 @@ class Supervisor:
         if self._nursery is not None:
             self._nursery.stop()
         self._neighbours.close()
+        if self._ledger.is_empty() and not (self._left or self._clerk.is_out):
+            self._journals.note_recorded(self._journals.heard())
         if not self._is_dropped:
-            self._enlistment.leave()
+            if self._journals.are_recorded:
+                self._enlistment.leave()
+            else:  # the next worker of this machine finds its row, its journals, and records what they hold
+                self._enlistment.drop()
+        self._journals.close()
         self._store.close()
-
-
-def _tell(exchange: Exchange) -> None:
-    """Logs what came of the runs that were reported, where it is not what was reported."""
-    for outcome in exchange.superseded:
-        logger.warning("task %s, run %d: superseded, its result was dropped", outcome.id, outcome.run)
-    for skipped in exchange.skipped:
-        logger.warning("task %s: %d occurrences were missed and are skipped", skipped.id, skipped.count)
 
 
 def _is_any(room: Room) -> bool:

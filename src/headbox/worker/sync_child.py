@@ -13,6 +13,7 @@ from headbox.domain.errors import Interrupted
 from headbox.task_queue.queue import TaskQueue
 from headbox.task_queue.running import Ending, UnknownCallable, Work, execute
 from headbox.worker.interruption import interrupted
+from headbox.worker.journal import Journal
 from headbox.worker.protocol import (
     RECEIVE_BYTES,
     SENTENCES,
@@ -37,12 +38,13 @@ class SyncChild:
     progress is being sent is raised when that is done.
     """
 
-    def __init__(self, queue: TaskQueue, inlet: int, outlet: Outlet, slot: Slot) -> None:
+    def __init__(self, queue: TaskQueue, inlet: int, outlet: Outlet, slot: Slot, journal: Journal) -> None:
         self._registry = queue.registry
         self._payloads = queue.payloads
         self._inlet = inlet
         self._outlet = outlet
         self._slot = slot
+        self._journal = journal
         self._pid = os.getpid()
         self._main_thread = threading.get_ident()
         self._in_task = False
@@ -75,7 +77,8 @@ class SyncChild:
             self._outlet.send(Unknown(seq))
         else:
             now = time.monotonic_ns()
-            self._outlet.send(Ended(seq, self._slot.started_at, now, self._interrupted, ending))
+            ended = Ended(seq, self._slot.started_at, now, self._interrupted, ending)
+            self._outlet.write(self._journal.note(work, ended))
         # Only now: if the child dies before the end is reported, the run is lost with it.
         self._slot.end(seq)
 

@@ -4,6 +4,7 @@ nobody declares any more. Runs on the clerk's thread; each duty is a method."""
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from random import random
 
@@ -12,6 +13,8 @@ from headbox.domain.outcomes import Outcome
 from headbox.domain.task import HOUSEKEEPING, SECOND, SYSTEM_QUEUE, Instant, Task
 from headbox.storage.records import ClaimRequest, Report, Worker
 from headbox.storage.store import Store
+from headbox.worker.journal import End, folder_of, left_behind
+from headbox.worker.ledger import outcome_of, tell_of
 from headbox.worker.neighbours import is_dead_here
 from headbox.worker.rota import ALL, next_look
 
@@ -29,6 +32,7 @@ class Upkeep:
         self._settings = settings
         self._worker = worker
         self._culling: list[tuple[Task, Instant, Iterator[int]]] = []
+        self._journals = folder_of(store.url, store.beside)
         self._ended: list[Outcome] = []
         self._claimed = False
         self._round_time = self._next_time = 0
@@ -89,12 +93,27 @@ class Upkeep:
         """Resets what dead workers left; those of this machine at once, whatever is left of their leases. Returns the
         living."""
         workers = self._store.workers()
-        died_here = [worker.id for worker in workers if is_dead_here(worker)]
-        lost = self._store.rescue(now, died_here, present=workers) if died_here else []
-        living = [worker for worker in workers if worker.id not in died_here]
-        for task in lost + self._store.rescue(now, present=living):
+        dead = {worker.id for worker in workers if is_dead_here(worker) or not self._store.is_alive(worker, now)}
+        with left_behind(self._journals, dead, {worker.id for worker in workers}) as ends:
+            for worker, ended in ends.items():
+                self._record(worker, ended, now)
+        for task in self._store.rescue(now, sorted(dead), present=workers):
             logger.warning("task %s (%s): %s", task.id, task.method_name, task.exception)
-        return living
+        return [worker for worker in workers if worker.id not in dead]
+
+    def _record(self, worker: str, ends: list[End], now: Instant) -> None:
+        """What had ended when its worker died, and was not recorded: before it is reset."""
+        offset = now - time.monotonic_ns() // 1000
+        outcomes = [
+            outcome_of(id, run, ended.started_at // 1000 + offset, ended.ended_at // 1000 + offset, ended.ending)
+            for id, run, ended in ends
+        ]
+        held = set(self._store.held_by(worker))
+        report = Report(outcomes=[outcome for outcome in outcomes if (outcome.id, outcome.run) in held])
+        if report.outcomes:
+            tell_of(self._store.exchange(worker, report, None, now))
+            count = len(report.outcomes)
+            logger.warning("recorded %d run%s that had ended when worker %s died", count, "s" * (count > 1), worker)
 
     def _end_undeclared(self, living: list[Worker], now: Instant) -> None:
         for task in self._store.end_undeclared(now, living):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import select
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from headbox.task_queue.running import Work
 from headbox.worker.child_link import ChildLink
+from headbox.worker.journal import JournalFile, Journals
 from headbox.worker.nursery import Gone, Nursery
 from headbox.worker.protocol import ChildReady, Ended, Exited, Failed, FromChild, FromForkserver, Kind, Ready
 
@@ -28,6 +30,9 @@ class Family:
         self.nursery = Nursery(app, database, preload=preload)
         self.links: dict[int, ChildLink] = {}
         self.heard: dict[int | None, list[FromChild | FromForkserver | Gone]] = defaultdict(list)
+        self.folder = tempfile.TemporaryDirectory(prefix="headbox-journals-")
+        self.journals = Journals(Path(self.folder.name))
+        self._files: dict[int, JournalFile] = {}
         self._last_number = 0
 
     def start(self) -> Ready | Failed:
@@ -44,7 +49,8 @@ class Family:
 
     def newborn(self, kind: Kind = "sync") -> ChildLink:
         self._last_number += 1
-        link = self.links[self._last_number] = self.nursery.raise_child(self._last_number, kind)
+        journal = self._files[self._last_number] = self.journals.open("family", self._last_number)
+        link = self.links[self._last_number] = self.nursery.raise_child(self._last_number, kind, journal.descriptor)
         return link
 
     def hear(self, of: ChildLink | None, kind: type[Message] | tuple[type[Message], ...]) -> Message:
@@ -81,10 +87,14 @@ class Family:
         self.nursery.stop()
         for link in [*self.links.values()]:
             self.forget(link)
+        self.journals.close()
+        self.folder.cleanup()
 
     def forget(self, link: ChildLink) -> None:
         """Closes the link of a child that has ended."""
         del self.links[link.number]
+        self._files.pop(link.number).is_over = True
+        self.journals.note_recorded(self.journals.heard())
         link.close()
 
     def _listen(self) -> None:

@@ -10,13 +10,15 @@ from pathlib import Path
 from select import select
 
 from headbox.task_queue.running import Work
+from headbox.worker.journal import Journals
 from headbox.worker.nursery import Nursery
 
 nursery = Nursery("tasks:queue", preload=sys.argv[1] == "fork")
 nursery.start()
 while not nursery.receive():
     select([nursery.fileno()], [], [])
-children = [nursery.raise_child(1, "sync"), nursery.raise_child(2, "async")]
+journals = [Journals(Path(sys.argv[2]).parent / "ends").open("worker", number).descriptor for number in (1, 2)]
+children = [nursery.raise_child(1, "sync", journals[0]), nursery.raise_child(2, "async", journals[1])]
 for child in children:
     while not child.ready:
         select([child.fileno()], [], [])

@@ -48,6 +48,10 @@ class PostgresStore(SQLStore):
     def patience(self, seconds: float) -> None:
         self._server.patience = seconds
 
+    @property
+    def beside(self) -> None:
+        """The database is a server's."""
+
     def time(self) -> Instant:
         """What the database's clock shows."""
         return self._server.time()

@@ -26,6 +26,11 @@ class SQLiteStore(SQLStore):
         self._file = SQLiteDatabase(path)
         super().__init__(self._file, finished_lifetime)
 
+    @property
+    def beside(self) -> Path:
+        """The database's file."""
+        return self._file.path
+
     def initialise(self, now: Instant) -> None:
         """Creates or upgrades the schema, and gives a new one its housekeeping tasks; under the write lock."""
         with self._file.exclusive() as connection:
