@@ -53,6 +53,15 @@ class Client:
         """The JSON at `path`. The server may take `wait` seconds longer than usual."""
         return self._read(with_query(path, query), wait=wait).value
 
+    def get_if_known(self, path: str) -> Any:
+        """The JSON at `path`; None where the server is older than that path."""
+        try:
+            return self.get(path)
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+
     def pages(self, path: str, query: Mapping[str, Any] | None = None) -> Iterator[Any]:
         """The elements of a list, fetched page by page as they are taken."""
         target: str | None = with_query(path, {"limit": PAGE, **(query or {})})

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "task": ("headbox.cli.task:task", "Enqueue, list, watch and change tasks."),
     "job": ("headbox.cli.job:job", "List, show and cancel jobs."),
     "worker": ("headbox.cli.worker:worker", "List the workers."),
+    "top": ("headbox.cli.top:top", "Show what is going on, on the whole terminal."),
     "user": ("headbox.cli.user:user", "Manage who may call the API."),
     "token": ("headbox.cli.token:token", "Manage tokens for the API."),
     "schedule": ("headbox.cli.schedule:schedule", "Preview what a schedule means."),

@@ -22,6 +22,9 @@ class Styled(NamedTuple):
     style: str
 
 
+Line = list[Styled]
+
+
 class Column(NamedTuple):
     """A table's column: its title, the narrowest that is of use, whether it is shown whole or not at all, and its
     place when there is room for some columns only: the lowest comes first."""
@@ -53,10 +56,16 @@ def show_list(
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, header: bool = True) -> None:
     """A table for people, as wide as the terminal at most."""
     out = sys.stdout
-    colour = coloured(out)
     shown = [[_cell(cell, out) for cell in row] for row in rows]
     titles = [[Styled(column.title, "bold") for column in columns]] if header else []
-    for line in lay_out(columns, [*titles, *shown], width_of(out)):
+    print_lines(lay_out(columns, [*titles, *shown], width_of(out)))
+
+
+def print_lines(lines: Iterable[Line]) -> None:
+    """Lines for people, in their colours."""
+    out = sys.stdout
+    colour = coloured(out)
+    for line in lines:
         print("".join(paint(legible(cell.text, out), cell.style if colour else "") for cell in line).rstrip())
 
 
@@ -65,7 +74,7 @@ def _cell(value: Any, out: TextIO) -> Styled:
     return styled._replace(text=legible(printable(styled.text), out))
 
 
-def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[Styled]], width: int | None) -> list[list[Styled]]:
+def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[Styled]], width: int | None) -> list[Line]:
     """The lines of a table in so many columns of a terminal, or as many as it takes. Each cell has its gap."""
     wanted = [
         max([column.width if column.whole else 0, *(cells_of(row[number].text) for row in rows)])

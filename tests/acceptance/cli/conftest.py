@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.cli.emulator import Terminal
 from tests.service import Home, Starter, have_ended
 
 
@@ -26,6 +27,26 @@ def start() -> Iterator[Starter]:
     starter = Starter()
     yield starter
     starter.end()
+
+
+class Sitting:
+    """Opens terminals and closes those that are still open."""
+
+    def __init__(self) -> None:
+        self.opened: list[Terminal] = []
+
+    def __call__(self, home: Home, *words: str, columns: int = 80, rows: int = 24, **environ: str) -> Terminal:
+        self.opened.append(Terminal(home, *words, columns=columns, rows=rows, **environ))
+        return self.opened[-1]
+
+
+@pytest.fixture
+def sit() -> Iterator[Sitting]:
+    """A function that runs a command in a terminal."""
+    sitting = Sitting()
+    yield sitting
+    for terminal in sitting.opened:
+        terminal.close()
 
 
 @pytest.fixture(scope="module")
