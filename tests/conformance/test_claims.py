@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,6 +93,40 @@ def test_a_queue_takes_the_share_that_others_leave(scene: Scene) -> None:
     scene.enqueue(queue="small")
     scene.store.enqueue([scene.task(queue="large") for _ in range(20)], scene.now)
     assert len(scene.claim(limit=10)) == 10
+
+
+def test_many_queues_share_a_claim_alike_and_none_is_left_behind(scene: Scene) -> None:
+    for queue in range(21):
+        scene.store.enqueue([scene.task(queue=f"q{queue:02}") for _ in range(5)], scene.now)
+    first = claims(scene, limit=64)
+    taken = Counter(task.queue for task in first.tasks)
+    assert first.more and taken.total() == 64 and set(taken.values()) <= {3, 4} and len(taken) == 21
+    rest = claims(scene, limit=64)
+    assert len(rest.tasks) == 41 and not rest.more
+    assert len({task.id for task in first.tasks + rest.tasks}) == 105
+
+
+def test_a_claim_brings_so_many_bytes_and_tells_of_more(scene: Scene) -> None:
+    large = [scene.task(args=b"[" + b" " * 900_000 + b"]") for _ in range(12)]
+    scene.store.enqueue(large, scene.now)
+    first = claims(scene)
+    assert ids(first.tasks) == ids(large[:10]) and first.more  # the tenth goes past 8 MiB
+    second = claims(scene)
+    assert ids(second.tasks) == ids(large[10:]) and not second.more
+
+
+def test_bytes_are_counted_over_all_queues_and_small_tasks_do_not_mind(scene: Scene) -> None:
+    for queue in ("one", "two", "three"):
+        scene.store.enqueue([scene.task(queue=queue, kwargs=b" " * 900_000) for _ in range(5)], scene.now)
+    assert len(claims(scene).tasks) == 10
+    scene.store.enqueue([scene.task(args=b"[1]") for _ in range(90)], scene.now)
+    assert len(claims(scene).tasks) == 95
+
+
+def test_a_task_that_is_passed_over_takes_no_bytes_from_others(scene: Scene) -> None:
+    scene.store.enqueue([scene.task(args=b" " * 900_000, weight=9) for _ in range(12)], scene.now)
+    light = scene.enqueue()
+    assert ids(claims(scene, max_weight=1).tasks) == [light.id]
 
 
 def test_a_worker_claims_only_from_the_queues_it_names(scene: Scene) -> None:

@@ -420,3 +420,17 @@ def test_room_is_what_children_can_start_in_time_less_what_waits(quick: Shop) ->
     quick.links[0].ready = True
     assert quick.dispatcher.room(NOW).runs == ahead - 3
     assert ahead < MOST_AHEAD
+
+
+def test_no_more_is_claimed_while_the_arguments_in_hand_are_large_but_for_a_child_with_nothing_to_do(
+    quick: Shop,
+) -> None:
+    quick.dispatcher.shelve(tasks(9, args=b" " * 1_000_000), NOW)
+    assert quick.dispatcher.room(NOW).runs == 0
+    quick.dispatcher.clear_shelf()
+    quick.child(0).add(1, task("large", args=b" " * 9_000_000))
+    assert quick.dispatcher.room(NOW).runs == 1
+    quick.child(1).add(1, task("small"))
+    assert quick.dispatcher.room(NOW).runs == 0
+    quick.end(0, 1)
+    assert quick.dispatcher.room(NOW).runs > 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from headbox.domain.task import Instant
 from headbox.storage.records import Worker
@@ -13,6 +13,23 @@ from headbox.storage.records import Worker
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Rows = Sequence[Sequence[Any]]
+
+
+class Level(NamedTuple):
+    """Ready tasks that are claimed in one order."""
+
+    queue: str
+    is_async: bool
+    priority: int
+    first_time: Instant  # the earliest due time
+
+
+class Ask(NamedTuple):
+    """How many tasks to claim of a level, behind how many that it gave in the same claim."""
+
+    level: Level
+    share: int
+    passed: int
 
 
 class Transaction(Protocol):
@@ -37,6 +54,14 @@ class Transaction(Protocol):
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
         """Runs one statement over a whole set of rows, whose values are integers, texts or None; how many rows
         changed. SQLite sees them as JSON in `rows`, PostgreSQL as one array for each of `names`."""
+        ...
+
+    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:
+        """Runs `claim` over levels, one after the other, until there are `limit` tasks or `most_bytes` of arguments."""
+        ...
+
+    def of_levels(self, name: str, levels: Sequence[Level], **parameters: Any) -> Iterator[Row]:
+        """Runs a statement that asks something of levels: the answers, in the order of the levels."""
         ...
 
     def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:

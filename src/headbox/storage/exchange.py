@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from json import dumps
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from headbox.domain.errors import Superseded
 from headbox.domain.outcomes import OUTCOME_STATES, Outcome
 from headbox.domain.task import SYSTEM_QUEUE, Instant, Task
-from headbox.storage.database import Transaction
+from headbox.storage.database import Ask, Level, Transaction
 from headbox.storage.holds import hold, is_known
 from headbox.storage.lifecycle import settle
+from headbox.storage.queries import payload_bytes
 from headbox.storage.records import ClaimRequest, Claims, Exchange, PassedOver, Release, Report, Skipped
 
 ANY_WEIGHT = 2**31 - 1
+MOST_BYTES = 8 << 20  # of arguments that one claim brings; what lists show of them comes on top
 _PLAIN_END = ("id", "run", "state", "start_time", "finish_time", "result", "public_result")
 _END = (*_PLAIN_END, "exception", "traceback", "worker")
 
@@ -90,15 +91,6 @@ def _release(tx: Transaction, worker: str, release: Release, now: Instant) -> No
         hold(tx, f"callable:{task.callable}", task.id)
 
 
-class Level(NamedTuple):
-    """Ready tasks that are claimed in one order."""
-
-    queue: str
-    is_async: bool
-    priority: int
-    first_time: Instant  # the earliest due time
-
-
 def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> Claims:
     """Marks ready tasks running for the worker, the highest priority first, queues of one priority sharing alike.
     Superseded if the worker's row is gone."""
@@ -108,11 +100,12 @@ def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> 
     due = [level for level in levels if level.first_time <= now]
     max_weight = ANY_WEIGHT if request.max_weight is None else request.max_weight
     terms = {"max_weight": max_weight, "unknown": dumps(request.unknown), "now": now}
-    sync = _claim_levels(tx, worker, [level for level in due if not level.is_async], request.limit, terms)
-    asynchronous = _claim_levels(tx, worker, [level for level in due if level.is_async], request.async_limit, terms)
+    sync, more = _claim_levels(tx, worker, [level for level in due if not level.is_async], request.limit, terms)
+    asynchronous, more_ = _claim_levels(
+        tx, worker, [level for level in due if level.is_async], request.async_limit, terms
+    )
     passed_over = _find_passed_over(tx, due, terms) if max_weight < ANY_WEIGHT else None
-    more = 0 < request.limit <= len(sync) or 0 < request.async_limit <= len(asynchronous)
-    return Claims(sync + asynchronous, _next_time(tx, levels, now), passed_over, more)
+    return Claims(sync + asynchronous, _next_time(tx, levels, now), passed_over, more or more_)
 
 
 def _levels(tx: Transaction, request: ClaimRequest) -> list[Level]:
@@ -121,52 +114,39 @@ def _levels(tx: Transaction, request: ClaimRequest) -> list[Level]:
     return [Level(*row) for row in rows if request.queues or row[0] != SYSTEM_QUEUE]
 
 
-def _claim_levels(tx: Transaction, worker: str, due: list[Level], limit: int, terms: dict[str, Any]) -> list[Task]:
-    tasks: list[Task] = []
-    for level, share in _shares(due, limit):
-        left = limit - len(tasks)
-        if left > 0:
-            place = _place(level)
-            rows = tx.all("claim", worker=worker, limit=min(share or left, left), **place, **terms)
-            tasks += sorted((Task(*row) for row in rows), key=_urgency)
-    return tasks
+def _claim_levels(
+    tx: Transaction, worker: str, due: list[Level], limit: int, terms: dict[str, Any]
+) -> tuple[list[Task], bool]:
+    """The tasks, the most urgent first, and whether some were left behind for want of room."""
+    if not due or not limit:
+        return [], False
+    rows = tx.claim(_asks(due, limit), limit=limit, most_bytes=MOST_BYTES, worker=worker, **terms)
+    tasks = sorted((Task(*row) for row in rows), key=lambda task: (-task.priority, task.due_time, task.id))
+    return tasks, len(tasks) >= limit or payload_bytes(rows) >= MOST_BYTES
 
 
-_urgency = attrgetter("due_time", "id")
-
-
-def _place(level: Level) -> dict[str, Any]:
-    return {"queue": level.queue, "is_async": level.is_async, "priority": level.priority}
-
-
-def _shares(due: list[Level], limit: int) -> list[tuple[Level, int]]:
+def _asks(due: list[Level], limit: int) -> list[Ask]:
     """How many tasks to ask of each level, the highest priority first. Queues of one priority are asked twice: for an
-    even share each, then for what the others left (share 0: all)."""
-    shares: list[tuple[Level, int]] = []
+    even share each, then for what the others left."""
+    asks: list[Ask] = []
     for priority in sorted({level.priority for level in due}, reverse=True):
         alike = [level for level in due if level.priority == priority]
-        if len(alike) > 1:
-            shares += [(level, max(1, limit // len(alike))) for level in alike]
-        shares += [(level, 0) for level in alike]
-    return shares
+        share = max(1, limit // len(alike)) if len(alike) > 1 else 0
+        asks += [Ask(level, share, 0) for level in alike if share]
+        asks += [Ask(level, limit, share) for level in alike]
+    return asks
 
 
 def _find_passed_over(tx: Transaction, due: list[Level], terms: dict[str, Any]) -> PassedOver | None:
-    for level in due:
-        found = tx.one("passed_over", **_place(level), **terms)
-        if found is not None:
-            return PassedOver(*found)
-    return None
+    found = next(tx.of_levels("passed_over", due, **terms), None) if due else None
+    return None if found is None else PassedOver(*found)
 
 
 def _next_time(tx: Transaction, levels: list[Level], now: Instant) -> Instant | None:
     """When the next task of these levels is due."""
-    times = []
-    for level in levels:
-        if level.first_time > now:
-            times.append(level.first_time)
-        elif (row := tx.one("next_due", now=now, **_place(level))) and row[0] is not None:
-            times.append(row[0])
+    times = [level.first_time for level in levels if level.first_time > now]
+    if due := [level for level in levels if level.first_time <= now]:
+        times += [time for (time,) in tx.of_levels("next_due", due, now=now) if time is not None]
     return min(times, default=None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final, get_args, get_type_hints
@@ -20,6 +20,9 @@ _ENDED = (
 _DROPPED = ("snapshot_id", "claimed_state", "cancel_asked", "suspend_asked", "held")
 KEPT = tuple(field for field in FIELDS if field not in (*_ENDED, *_DROPPED))
 ENQUEUED = FIELDS[: FIELDS.index("enqueue_time") + 1]
+
+
+_ARGS, _KWARGS = FIELDS.index("args"), FIELDS.index("kwargs")
 
 
 def _column_type(hint: Any) -> str:
@@ -56,6 +59,7 @@ _DIALECTS: Final[Mapping[str, Mapping[str, str]]] = {
         "asks": "",
         "time": ":now",
         "roll": "group_concat(id)",
+        "payload_bytes": "coalesce(length(args), 0) + coalesce(length(kwargs), 0)",
     },
     "postgres": {
         "yes": "TRUE",
@@ -66,6 +70,7 @@ _DIALECTS: Final[Mapping[str, Mapping[str, str]]] = {
         "asks": " RETURNING worker",
         "time": "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
         "roll": "md5(string_agg(id, ',' ORDER BY id))",
+        "payload_bytes": "coalesce(octet_length(args), 0) + coalesce(octet_length(kwargs), 0)",
     },
 }
 _READING: Final = {"lock": "", "share": ""}
@@ -88,6 +93,11 @@ def load(dialect: str, *, reading: bool = False) -> dict[str, str]:
                 raise ValueError(f"the statement {title} stands twice; keep one, in portable.sql or in each dialect")
             statements[title] = _COMMENT.sub("", body).strip().format(**macros)
     return statements
+
+
+def payload_bytes(rows: Sequence[Sequence[Any]]) -> int:
+    """Of the arguments in rows of tasks, as the statements count them."""
+    return sum(len(row[_ARGS] or b"") + len(row[_KWARGS] or b"") for row in rows)
 
 
 def parameters(statement: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ SECOND = 1_000_000_000
 CHUNK = 64  # runs in one message
 FEW = 4  # runs of a child that are looked at one by one; behind more stand only short ones
 SHELF_LIFE = 100 * MILLISECOND  # how long a claimed run may lie about before another worker may have it
+MOST_BYTES = 8 << 20  # of arguments in hand, beyond which only children that have nothing to do get more
 PATIENCE = 5 * SECOND  # after which a task that was passed over reserves the worker
 
 
@@ -96,8 +97,14 @@ class Dispatcher:
         heaviest = max((child.weight for child in rooms if child.runs), default=0)
         max_weight = None if weight == 0 else max(self.concurrency - weight if idle else 0, heaviest)
         room = max(room, 0)
+        if room and self._bytes_in_hand() >= MOST_BYTES:
+            room = min(room, max(0, sum(1 for child in rooms if not child.runs) - waiting))
         # What was async when it was enqueued may be synchronous in this application, and the other way round.
         return Room(room, self._async_room() if self.async_names else room, max_weight)
+
+    def _bytes_in_hand(self) -> int:
+        """Of the arguments of all runs in hand."""
+        return sum(len(task.args or b"") + len(task.kwargs or b"") for task in self.in_hand())
 
     def _async_room(self) -> int:
         running = sum(len(child.runs) for child in self.children.values() if not child.is_sync)

@@ -3,7 +3,7 @@ makes for others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final
@@ -13,22 +13,22 @@ from psycopg import errors
 from psycopg.rows import tuple_row
 
 from headbox.domain.task import Task
-from headbox.storage.database import Row, Rows
-from headbox.storage.postgres.arrays import adapt_columns, columns, copy_types
+from headbox.storage.database import Ask, Level, Row, Rows
+from headbox.storage.postgres.arrays import Column, Integers, adapt_columns, columns, copy_types
 from headbox.storage.postgres.connections import Connection, adapt
 from headbox.storage.postgres.errors import Collision
 from headbox.storage.postgres.frontier import Frontier, Start, as_starts
 from headbox.storage.postgres.notices import News
-from headbox.storage.queries import formatted, load
+from headbox.storage.queries import formatted, load, payload_bytes
 
 COPY_ROWS = 200  # tasks from which on they are copied into the table
 STREAM_ROWS = 1000  # rows that a stream fetches at a time
 
 _ENDED_BETWEEN: Final = b"SELECT EXISTS (SELECT FROM headbox_task_history WHERE id BETWEEN %b AND %b)"
-_BEGUN: Final = ("claim", "passed_over")
 _ENDS: Final = ("add_run", "archive_end", "archive_ends")
 # A callable that a worker is just publishing must not be found unknown: registrations are waited for.
 _BEFORE: Final = {"worker_names": b"LOCK TABLE headbox_workers IN SHARE MODE"}
+_urgency = attrgetter("due_time", "id")
 
 
 @cache
@@ -62,17 +62,14 @@ class PostgresTransaction:
         self._firsts: dict[tuple[str, bool, int], Start] = {}
 
     def one(self, name: str, /, **parameters: Any) -> Row | None:
-        return self._run(name, self._begun(name, parameters)).fetchone()
+        return self._run(name, parameters).fetchone()
 
     def all(self, name: str, /, **parameters: Any) -> list[Row]:
         if name == "levels":
             return self._levels(**parameters)
         if not self._reading and name in _BEFORE:
             self._cursor.execute(_BEFORE[name])
-        rows = self._run(name, self._begun(name, parameters)).fetchall()
-        if name == "claim" and rows:
-            self._note_claimed(rows)
-        return rows
+        return self._run(name, parameters).fetchall()
 
     def change(self, name: str, /, **parameters: Any) -> int:
         cursor = self._run(name, parameters)
@@ -106,16 +103,31 @@ class PostgresTransaction:
         self._firsts = {start.level: start for start in found}
         return [start[:4] for start in found]
 
-    def _begun(self, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        if name not in _BEGUN:
-            return parameters
-        first = self._firsts[parameters["queue"], parameters["is_async"], parameters["priority"]]
-        return {**parameters, "first_time": first.due_time, "first_id": first.id}
+    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:
+        """All in one statement."""
+        places = self._places([level for level, _, _ in asks])
+        shares = {"share": Integers(ask.share for ask in asks), "passed": Integers(ask.passed for ask in asks)}
+        limits = {"limit": limit, "most_bytes": most_bytes}
+        rows = self._run("claim", {**places, **shares, **limits, **terms}).fetchall()
+        if rows:
+            self._note_claimed([Task(*row) for row in rows])
+        if len(rows) < limit and payload_bytes(rows) >= most_bytes:
+            self.news.queues.update(
+                level.queue for level, _, _ in asks
+            )  # what was locked and left: others passed it by
+        return rows
 
-    def _note_claimed(self, rows: list[Row]) -> None:
+    def of_levels(self, name: str, levels: Sequence[Level], **parameters: Any) -> Iterator[Row]:
+        return iter(self._run(name, {**self._places(levels), **parameters}).fetchall())
+
+    def _places(self, levels: Sequence[Level]) -> dict[str, Column]:
+        return columns(Start._fields, [self._firsts[level[:3]] for level in levels])
+
+    def _note_claimed(self, tasks: list[Task]) -> None:
         self.news.has_claimed = True
-        last = max((Task(*row) for row in rows), key=attrgetter("due_time", "id"))
-        self._frontier.note_claimed((last.queue, last.is_async, last.priority), last.due_time, last.id)
+        lasts = {(task.queue, task.is_async, task.priority): task for task in sorted(tasks, key=_urgency)}
+        for level, last in lasts.items():
+            self._frontier.note_claimed(level, last.due_time, last.id)
 
     # many tasks at once
 

@@ -112,37 +112,56 @@ FROM unnest(:queue::text[], :is_async::boolean[], :priority::bigint[], :due_time
 ORDER BY priority DESC, queue, is_async
 
 -- claim --
--- Marks up to `limit` ready tasks of one level running for a worker, the longest due first; those that another worker is
--- just claiming are passed by. It begins at the level's first row, past those that are gone. Each row is looked up by its id (hence `held + 0`: no other index will do), and only until
--- there are enough.
+-- Marks up to `limit` ready tasks running for a worker. One level after the other is asked for its `share`, the longest due
+-- first, behind `passed` that it gave before; those that another worker is just claiming are passed by. Each begins at its
+-- first row, past those that are gone; each row is looked up by its id (hence `held + 0`: no other index will do), and
+-- only until there are enough. Nothing comes behind `most_bytes` of arguments.
 WITH free AS MATERIALIZED (
-    SELECT one.id
-    FROM (SELECT id FROM headbox_tasks
-          WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
-              AND (due_time, id) >= (:first_time, :first_id)
-          ORDER BY due_time, id LIMIT :limit + {lookahead}) AS due
-        CROSS JOIN LATERAL (
-            SELECT id FROM headbox_tasks
-            WHERE id = due.id AND state IN ('waiting', 'reset') AND held + 0 = 0 AND weight <= :max_weight
-                AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:unknown::json)))
-            FOR UPDATE SKIP LOCKED) AS one
-    LIMIT :limit
+    SELECT id, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS bytes_before
+    FROM (
+        SELECT taken.id, taken.size
+        FROM unnest(:queue::text[], :is_async::boolean[], :priority::bigint[], :due_time::bigint[], :id::text[],
+                :share::bigint[], :passed::bigint[])
+            AS level (queue, is_async, priority, due_time, id, share, passed) CROSS JOIN LATERAL (
+                SELECT one.id, one.size
+                FROM (SELECT id FROM headbox_tasks
+                      WHERE {ready} AND queue = level.queue AND is_async = level.is_async
+                          AND priority = level.priority AND due_time <= :now
+                          AND (due_time, id) >= (level.due_time, level.id)
+                      ORDER BY due_time, id LIMIT level.share + level.passed + {lookahead}) AS due
+                    CROSS JOIN LATERAL (
+                        SELECT id, {payload_bytes} AS size FROM headbox_tasks
+                        WHERE id = due.id AND state IN ('waiting', 'reset') AND held + 0 = 0 AND weight <= :max_weight
+                            AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:unknown::json)))
+                        FOR UPDATE SKIP LOCKED) AS one
+                LIMIT level.share OFFSET level.passed) AS taken
+        LIMIT :limit) AS found
 )
 UPDATE headbox_tasks SET state = 'running', worker = :worker, claimed_state = state,
     snapshot_id = replace(gen_random_uuid()::text, '-', '')
-WHERE id = ANY (ARRAY(SELECT id FROM free))
+WHERE id = ANY (ARRAY(SELECT id FROM free WHERE bytes_before < :most_bytes))
 RETURNING {fields}
 
 -- passed_over --
--- The most urgent ready task of one level that is too heavy for the moment.
-SELECT id, weight FROM (
-    SELECT id, weight, callable FROM headbox_tasks
-    WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
-        AND (due_time, id) >= (:first_time, :first_id)
-    ORDER BY due_time, id LIMIT {lookahead}) AS due
-WHERE weight > :max_weight AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:unknown::json))) LIMIT 1
+-- The most urgent ready task of some levels that is too heavy for the moment.
+SELECT heavy.id, heavy.weight
+FROM unnest(:queue::text[], :is_async::boolean[], :priority::bigint[], :due_time::bigint[], :id::text[])
+    AS level (queue, is_async, priority, due_time, id) CROSS JOIN LATERAL (
+        SELECT id, weight FROM (
+            SELECT id, weight, callable FROM headbox_tasks
+            WHERE {ready} AND queue = level.queue AND is_async = level.is_async AND priority = level.priority
+                AND due_time <= :now AND (due_time, id) >= (level.due_time, level.id)
+            ORDER BY due_time, id LIMIT {lookahead}) AS due
+        WHERE weight > :max_weight AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:unknown::json)))
+        LIMIT 1) AS heavy
+LIMIT 1
 
 -- next_due --
--- When the next task of one level is due.
-SELECT min(due_time) FROM headbox_tasks
-WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time > :now
+-- When the next task of some levels is due.
+SELECT min(next.due_time)
+FROM unnest(:queue::text[], :is_async::boolean[], :priority::bigint[]) AS level (queue, is_async, priority)
+    CROSS JOIN LATERAL (
+        SELECT due_time FROM headbox_tasks
+        WHERE {ready} AND queue = level.queue AND is_async = level.is_async AND priority = level.priority
+            AND due_time > :now
+        ORDER BY due_time LIMIT 1) AS next

@@ -76,16 +76,20 @@ SELECT queue, is_async, priority, (
 FROM level WHERE priority IS NOT NULL ORDER BY priority DESC, queue
 
 -- claim --
--- Marks up to `limit` ready tasks of one level running for a worker, the longest due first.
+-- Marks up to `share` ready tasks of one level running for a worker, the longest due first, and none behind `most_bytes` of
+-- arguments.
 UPDATE headbox_tasks SET state = 'running', worker = :worker, claimed_state = state,
     snapshot_id = lower(hex(randomblob(16)))
 WHERE id IN (
     SELECT id FROM (
-        SELECT id, weight, callable FROM headbox_tasks
-        WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
-        ORDER BY due_time, id LIMIT :limit + {lookahead})
-    WHERE weight <= :max_weight AND callable NOT IN (SELECT value FROM json_each(:unknown))
-    LIMIT :limit)
+        SELECT id, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS bytes_before FROM (
+            SELECT id, size FROM (
+                SELECT id, weight, callable, {payload_bytes} AS size FROM headbox_tasks
+                WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time <= :now
+                ORDER BY due_time, id LIMIT :share + {lookahead})
+            WHERE weight <= :max_weight AND callable NOT IN (SELECT value FROM json_each(:unknown))
+            LIMIT :share))
+    WHERE bytes_before < :most_bytes)
 RETURNING {fields}
 
 -- passed_over --

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -17,8 +17,8 @@ import msgspec
 from headbox.domain.errors import HeadboxError, StorageError, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
-from headbox.storage.database import Row, Rows, Transaction
-from headbox.storage.queries import load, numbered
+from headbox.storage.database import Ask, Level, Row, Rows, Transaction
+from headbox.storage.queries import load, numbered, payload_bytes
 from headbox.storage.records import Worker
 from headbox.storage.sqlite.write_lock import write_lock
 
@@ -52,8 +52,25 @@ class SQLiteTransaction:
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
         return self.change(name, rows=msgspec.json.encode(rows).decode(), **parameters)
 
+    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:
+        """A statement for each level: they cost nothing but themselves here."""
+        rows: list[Row] = []
+        for level, share, _ in asks:
+            left = {"share": min(share, limit - len(rows)), "most_bytes": most_bytes - payload_bytes(rows)}
+            if min(left.values()) > 0:
+                rows += self.all("claim", **_place(level), **left, **terms)
+        return rows
+
+    def of_levels(self, name: str, levels: Sequence[Level], **parameters: Any) -> Iterator[Row]:
+        for level in levels:
+            yield from self.all(name, **_place(level), **parameters)
+
     def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         return self._connection.execute(sql, parameters)
+
+
+def _place(level: Level) -> dict[str, Any]:
+    return {"queue": level.queue, "is_async": level.is_async, "priority": level.priority}
 
 
 class _Work(Generic[T]):
