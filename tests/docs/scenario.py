@@ -119,8 +119,12 @@ class Scenario:
         """Commands behind `$ `, each with what it prints."""
         for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
             printed = self._type(block, command)
-            if expected.strip() and not matches(expected, printed):
+            if not expected.strip():
+                continue
+            ids = compare(expected, printed)
+            if ids is None:
                 pytest.fail(f"{block}: {command}\nis to print\n{expected}\nand prints\n{printed}", pytrace=False)
+            self.stand_ins |= ids
 
     def toml(self, block: Block, text: str) -> None:
         tomllib.loads(text)
@@ -140,6 +144,9 @@ class Scenario:
 
     def json(self, block: Block, text: str) -> None:
         json.loads(text)
+
+    def text(self, block: Block, text: str) -> None:
+        assert block.title, f"{block}: text that is no file says nothing that can be tried"
 
     # what they do
 
@@ -202,26 +209,32 @@ KINDS: Final[dict[str, Callable[[Scenario, Block, str], None]]] = {
     "dotenv": Scenario.variables,
     "ini": Scenario.unit,
     "json": Scenario.json,
+    "text": Scenario.text,
 }
 
 
-def matches(expected: str, printed: str) -> bool:
-    """Whether this was printed: `…` stands for anything, a line of it for any lines; ids and times may be others."""
-    pattern = r"\s*\n\s*".join(_line_pattern(line) for line in expected.strip().splitlines())
-    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
+def compare(expected: str, printed: str) -> dict[str, str] | None:
+    """None if something else was printed, else the ids that stand for those of the page. `…` stands for anything, a
+    line of it for any lines; times may be others."""
+    ids: list[str] = []
+    lines = [_line_pattern(line, ids) for line in expected.strip().splitlines()]
+    found = re.fullmatch("".join(lines), "".join(f"{line.strip()}\n" for line in printed.strip().splitlines()))
+    return None if found is None else dict(zip(ids, found.groups(), strict=True))
 
 
-def _line_pattern(line: str) -> str:
+def _line_pattern(line: str, ids: list[str]) -> str:
     if line.strip() == "…":
-        return ".*"
+        return r"(?:[^\n]*\n)*"
+    ids += ID.findall(line)
     pattern = r"\s+".join(map(re.escape, line.split())).replace("…", "[^\n]*")
     for what, like in _VARY:
         pattern = re.sub(what, lambda _, found=like: found, pattern)
-    return pattern
+    return pattern + r"\n"
 
 
+ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _VARY: Final = (
-    (r"[0-9a-f]{8}(\\-[0-9a-f]{4}){3}\\-[0-9a-f]{12}", r"[0-9a-f-]{36}"),
+    (r"[0-9a-f]{8}(\\-[0-9a-f]{4}){3}\\-[0-9a-f]{12}", r"([0-9a-f-]{36})"),
     (r"\d\d:\d\d:\d\d", r"\d\d:\d\d:\d\d"),
     (r"\d+(\\\.\d+)?\\s\+m?s\b", r"[\d.]+\s+m?s"),
 )
