@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser import chromium
-from tests.browser.site import Site
+from tests.browser.feed import Feed
+from tests.browser.site import PASSWORD, Site
 from tests.browser.watching import Watch
 
 HERE = Path(__file__).parent
@@ -49,6 +51,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site.close()
 
 
+@pytest.fixture
+def feed() -> Iterator[Feed]:
+    feed = Feed()
+    yield feed
+    feed.close()
+
+
 class Visitor:
     """Opens pages of the service, each in a browser of its own kind, and watches them."""
 
@@ -62,10 +71,19 @@ class Visitor:
         context = self._browser.new_context(base_url=self._site.url, **options)
         context.set_default_timeout(PATIENCE)
         self._contexts.append(context)
-        self._watches.append(Watch(context, self._site.url))
+        self._watches.append(Watch(context, urljoin(self._site.url, path)))
         page = context.new_page()
         page.goto(path)
         return page
+
+    def enter(self, path: str, name: str = "admin", **options: Any) -> Page:
+        """The same for a user that is logged in."""
+        if name not in self._site.sessions:
+            page = self.open("/ui/login/")
+            fill_login(page, name, PASSWORD)
+            expect(page.get_by_role("button", name="Log out")).to_be_visible()
+            self._site.sessions[name] = page.context.storage_state()
+        return self.open(path, storage_state=self._site.sessions[name], **options)
 
     def expect(self, pattern: str) -> None:
         """Complaints of the pages opened so far in which `pattern` is found are meant."""
@@ -85,3 +103,10 @@ def visitor(browser: Browser, site: Site) -> Iterator[Visitor]:
     visitor = Visitor(browser, site)
     yield visitor
     visitor.leave()
+
+
+def fill_login(page: Page, name: str, password: str) -> None:
+    """Sends the login form."""
+    page.get_by_label("User").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
+
+import httpx2 as httpx
 
 from tests.service import Home, Starter
 
-ROOT = Path(__file__).parents[2]
-PASSWORD = "correct horse"
+ROOT: Final = Path(__file__).parents[2]
+APP: Final = "examples.repository_sync:queue"
+PASSWORD: Final = "correct horse"
+ROLES: Final = {"olga": ["operators"], "rita": ["readers"], "nora": []}  # users beside the super user `admin`
 
 
 class Site:
-    """A service in a folder of its own; `url` is where the browser finds it."""
+    """A service in a folder of its own, for a file of tests. `url` is where the browser finds it, and `api` calls it
+    as `admin`."""
 
     def __init__(self, folder: Path) -> None:
         self.home = Home(folder)
+        self.sessions: dict[str, Any] = {}  # of users that have logged in: their cookies
         self._start = Starter()
         self._environ = {
             "PYTHONPATH": str(ROOT),
@@ -22,9 +31,39 @@ class Site:
             "REPOSITORY_FEEDS": str(folder / "feeds"),
             "REPOSITORY_MIRRORS": str(folder / "mirrors"),
         }
-        (folder / "feeds").mkdir()
-        self.service = self._start(self.home, "--app", "examples.repository_sync:queue", **self._environ)
-        self.url = self.service.ready()
+        (folder / "feeds" / "tools").mkdir(parents=True)
+        self.url = self.start()
+        self.api = httpx.Client(base_url=self.url, auth=("admin", PASSWORD), timeout=30, trust_env=False)
+        for name, roles in ROLES.items():
+            self.post("/users/", {"name": name, "password": PASSWORD, "roles": roles})
+
+    def start(self, *options: str) -> str:
+        """Starts the service. Its URL."""
+        self.service = self._start(self.home, "--app", APP, *options, **self._environ)
+        return self.service.ready()
+
+    @contextmanager
+    def another_worker(self) -> Iterator[None]:
+        """A second worker, that is there for so long."""
+        worker = self._start(self.home, "--app", APP, command="work", **self._environ)
+        yield
+        assert worker.stop() == 0
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """Calls what changes something, which must succeed."""
+        response = self.api.post(path, json=body)
+        assert response.is_success, response.text
+        return response.json()
+
+    def get(self, path: str) -> Any:
+        response = self.api.get(path)
+        assert response.is_success, response.text
+        return response.json()
+
+    def sync(self, repository: str, **kwargs: Any) -> str:
+        """Enqueues a sync of the example. The task's id."""
+        return str(self.post("/tasks/", {"method_name": "sync", "args": [repository], "kwargs": kwargs})["id"])
 
     def close(self) -> None:
+        self.api.close()
         self._start.end()

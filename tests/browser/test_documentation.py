@@ -33,11 +33,13 @@ def test_the_documentation_fits_a_phone(visitor: Visitor) -> None:
 def test_what_a_browser_complains_of_is_heard(visitor: Visitor) -> None:
     page = visitor.open("/docs/")
     page.evaluate("""async () => {
+        const events = (name, count) => new Promise((done) => addEventListener(name, () => --count || done()));
+        const heard = [events('error', 1), events('securitypolicyviolation', 2)];
         console.error('as a library would');
         setTimeout(() => { throw new Error('uncaught'); });
         document.body.append(Object.assign(document.createElement('img'), { src: 'http://192.0.2.1/' }));
         document.body.setAttribute('style', 'color: red');
-        await new Promise(requestAnimationFrame);
+        await Promise.all(heard);
     }""")
     with pytest.raises(AssertionError) as heard:
         visitor.leave()

@@ -17,6 +17,7 @@ def hourly(clock: FakeClock, ago: timedelta) -> IntervalScheduler:
 
 @pytest.mark.parametrize("how", ["enqueue", "reschedule"])
 def test_the_number_of_missed_occurrences_is_logged(how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     clock = FakeClock()
     queue = TaskQueue(f"sqlite:///{tmp_path}/headbox.db", clock=clock)
     scheduler = hourly(clock, timedelta(hours=2, minutes=30))
@@ -30,6 +31,7 @@ def test_the_number_of_missed_occurrences_is_logged(how: str, tmp_path: Path, ca
 
 
 def test_nothing_is_said_of_a_schedule_that_begins_now(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     clock = FakeClock()
     queue = TaskQueue(f"sqlite:///{tmp_path}/headbox.db", clock=clock)
     queue.enqueue(timedelta, scheduler=hourly(clock, timedelta()))

@@ -191,7 +191,9 @@ def occurrence(scheduler: Scheduler, now: Instant) -> dict[str, Any]:
     scheduler = scheduler.fixed(now)
     time, skipped = scheduler.first(now)
     if skipped:
-        logger.warning("a schedule that began in the past: %d occurrences were missed and are skipped", skipped)
+        # Meant by whoever gave it a start in the past: nothing to be warned of.
+        began = "the schedule %s began in the past: %d occurrences were missed and are skipped"
+        logger.info(began, scheduler.expression(), skipped)
     if time is None and scheduler.kind != "immediate":
         raise InvalidTask("the schedule has no occurrence before the end of the calendar: give one that starts earlier")
     return {

@@ -1,0 +1,106 @@
+"""What holds for every page of the dashboard: who gets in, themes, phones, keyboards, and life without JavaScript."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import fill_login
+from tests.browser.site import PASSWORD
+from tests.browser.watching import check_access, check_width
+from tests.tcp_proxy import proxied
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Visitor
+    from tests.browser.site import Site
+
+PHONE = {"width": 360, "height": 740}
+PAGES = {"/ui/workers/": "Workers", "/ui/account/": "Account"}  # and what each is headed
+
+
+def test_who_logs_in_gets_the_page_that_was_asked_for(visitor: Visitor) -> None:
+    page = visitor.open("/ui/workers/")
+    expect(page.get_by_label("User")).to_be_focused()
+    check_access(page)
+    fill_login(page, "admin", PASSWORD)
+    expect(page.get_by_role("heading", name="Workers")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_text("You are logged out.")).to_be_visible()
+    page.goto("/ui/workers/")
+    expect(page.get_by_label("User")).to_be_visible()
+
+
+def test_a_wrong_password_is_said_and_only_that_is_typed_again(visitor: Visitor) -> None:
+    page = visitor.open("/ui/login/")
+    visitor.expect("403")
+    fill_login(page, "admin", "wrong")
+    expect(page.get_by_role("alert")).to_have_text("The user or the password is wrong.")
+    expect(page.get_by_label("Password")).to_be_focused()
+    expect(page.get_by_label("User")).to_have_value("admin")
+    check_access(page)
+    fill_login(page, "admin", PASSWORD)
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_everybody_can_use_a_page_in_either_theme(visitor: Visitor, path: str, theme: str) -> None:
+    page = visitor.enter(path, color_scheme=theme)
+    expect(page.get_by_role("heading", level=1)).to_have_text(PAGES[path])
+    check_access(page)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_a_phone(visitor: Visitor, path: str) -> None:
+    page = visitor.enter(path, viewport=PHONE)
+    expect(page.get_by_role("heading", level=1)).to_have_text(PAGES[path])
+    check_width(page)
+    check_access(page)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_can_be_read_without_javascript(visitor: Visitor, path: str) -> None:
+    page = visitor.enter(path, java_script_enabled=False)
+    expect(page.get_by_role("heading", level=1)).to_have_text(PAGES[path])
+    check_width(page)
+
+
+def test_the_theme_that_was_chosen_stays(visitor: Visitor) -> None:
+    page = visitor.enter("/ui/workers/", color_scheme="light")
+    background = "getComputedStyle(document.documentElement).backgroundColor"
+    light = page.evaluate(background)
+    page.get_by_role("button", name="Theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert page.evaluate(background) != light
+
+
+HOSTILE = "<script>document.title = 'taken'</script>\u202etpircs\u202c & <b>bold</b>"
+
+
+def test_a_name_is_text_whatever_is_in_it(visitor: Visitor, site: Site) -> None:
+    site.post("/tokens/", {"name": HOSTILE})
+    page = visitor.enter("/ui/account/")
+    expect(page.get_by_role("row").get_by_text(HOSTILE, exact=True)).to_be_visible()
+    expect(page).to_have_title("Account · Headbox")
+    check_access(page)
+
+
+def test_a_lost_connection_is_said_and_comes_back_by_itself(visitor: Visitor, site: Site) -> None:
+    with proxied(site.url) as (proxy, _):
+        page = visitor.open(f"http://127.0.0.1:{proxy.port}/ui/workers/")
+        fill_login(page, "admin", PASSWORD)
+        trouble, workers = page.locator("#trouble"), page.locator("#workers").get_by_role("row")
+        expect(workers).to_have_count(2)  # the head, and one worker
+        visitor.expect("ERR_|Failed to load")
+        proxy.refuses = True
+        proxy.cut()
+        expect(trouble).to_contain_text("The connection is lost")
+        with site.another_worker():
+            proxy.refuses = False
+            expect(workers).to_have_count(3)
+            expect(trouble).to_be_empty()
+        expect(workers).to_have_count(2)
