@@ -9,7 +9,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -46,6 +46,7 @@ class Client:
         self._secure, self._host, self._port = read_url(url)
         self.url = url.rstrip("/") + "/"
         self.patience = 0.0  # seconds for which a server that is away is asked again, where nothing is changed
+        self.on_away: Callable[[Refused], None] = lambda error: None  # told of each attempt in vain
         self._authorization = authorization
         self._connection: HTTPConnection | None = None
 
@@ -101,6 +102,7 @@ class Client:
             except Refused as error:
                 if error.status not in AWAY or time.monotonic() > deadline:
                     raise
+                self.on_away(error)
             time.sleep(PAUSE)
 
     def _change(self, method: str, path: str, body: Any) -> Any:

@@ -12,7 +12,7 @@ from headbox.cli.connection import with_client
 from headbox.cli.options import as_json
 from headbox.cli.task_table import fields, show_tasks
 from headbox.cli.terminal import print_json
-from headbox.cli.watch import follow, report_end
+from headbox.cli.watch import follow_all, report_end
 
 
 @click.command()
@@ -44,7 +44,7 @@ def enqueue(
     if not wait:
         print_json(task) if as_json else show_tasks([task], as_json=False, header=False)
         return None
-    return report_end(follow(client, [task["id"]]), as_json=as_json)
+    return report_end(follow_all(client, [task["id"]]), as_json=as_json)
 
 
 def read_call(arguments: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:

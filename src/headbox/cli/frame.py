@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from headbox.cli.look import Look, Worker
 from headbox.cli.progress import bar, describe, measures
-from headbox.cli.table import Column, Line, Styled, cells_of, cut, lay_out
+from headbox.cli.table import Column, Line, Styled, cells_of, cut, cut_line, lay_out
 from headbox.cli.task_table import STYLES, Task, call_text
 from headbox.cli.terminal import printable
 from headbox.cli.times import coarse, in_zone, seconds_between, show_span, show_time
@@ -84,7 +84,7 @@ def _heading(look: Look, view: View, now: datetime, width: int) -> Line:
         right = Styled(f"paused at {look.time.astimezone(now.tzinfo):%H:%M:%S}", "yellow")
     left = cut(f"headbox  {printable(look.url)}", max(width - cells_of(right.text) - 2, 1))
     gap = " " * max(width - cells_of(left) - cells_of(right.text), 1)
-    return _cut_line([Styled(left, "bold"), Styled(gap, ""), right], width)
+    return cut_line([Styled(left, "bold"), Styled(gap, ""), right], width)
 
 
 def _summary(look: Look, width: int) -> list[Line]:
@@ -92,7 +92,7 @@ def _summary(look: Look, width: int) -> list[Line]:
     if statistics is None:
         return [[]]
     lines = [_states(statistics), _throughput(statistics, width), _lateness(statistics)]
-    return [*(_cut_line(line, width) for line in lines if line), []]
+    return [*(cut_line(line, width) for line in lines if line), []]
 
 
 def _states(statistics: Mapping[str, Any]) -> Line:
@@ -148,7 +148,7 @@ def _body(look: Look, width: int | None, now: datetime) -> list[Line]:
     if look.due is not None:
         due = [_due(task, now) for task in look.due]
         lines += _section("NEXT DUE", DUE, due, inner, "nothing is due")
-    return [_cut_line(line, width) if width else line for line in lines[:-1]]
+    return [cut_line(line, width) if width else line for line in lines[:-1]]
 
 
 def _section(title: str, columns: Sequence[Column], rows: Sequence[Line], width: int | None, none: str) -> list[Line]:
@@ -197,14 +197,3 @@ def _footer(start: int, rows: int, count: int, width: int) -> Line:
 def _joined(parts: Sequence[Styled]) -> Line:
     """The parts with a gap between them."""
     return [piece for part in parts for piece in (part, Styled("  ", ""))][:-1]
-
-
-def _cut_line(line: Line, width: int) -> Line:
-    """As much of the line as fits."""
-    shown: Line = []
-    for styled in line:
-        shown.append(styled._replace(text=cut(styled.text, width)) if width > 0 else Styled("", ""))
-        width -= cells_of(styled.text)
-        if width < 0:
-            break
-    return shown

@@ -137,6 +137,17 @@ def cut(text: str, width: int) -> str:
     return set_cell_size(text, max(width - 1, 0)) + CUT
 
 
+def cut_line(line: Line, width: int) -> Line:
+    """As much of the line as fits."""
+    shown: Line = []
+    for cell in line:
+        if width <= 0:
+            break
+        shown.append(cell._replace(text=cut(cell.text, width)))
+        width -= cells_of(cell.text)
+    return shown
+
+
 def cells_of(text: str) -> int:
     """How many columns of a terminal the text takes: wide characters two, combining ones none."""
     if text.isascii():

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, Final, TextIO
 
 import click
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 GAP: Final = 2
 DEFAULT_WIDTH: Final = 80  # columns of a terminal that does not say how many it has
@@ -96,21 +92,6 @@ def width_of(stream: TextIO) -> int | None:
         return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
     except (OSError, ValueError):  # it calls itself a terminal, and is none
         return DEFAULT_WIDTH
-
-
-def console(*, stderr: bool = False) -> Console:
-    """The terminal for what is drawn again and again."""
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        file=stream,
-        width=width_of(stream),
-        no_color=not coloured(stream),
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
 
 
 def print_fields(pairs: Iterable[tuple[str, Any]]) -> None:

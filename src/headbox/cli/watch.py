@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
 
 import rich_click as click
 
-from headbox.cli.client import Client, segment
+from headbox.cli.client import Client, Refused, segment
 from headbox.cli.connection import with_client
-from headbox.cli.progress import describe, measures
+from headbox.cli.progress import bar, describe, measures
+from headbox.cli.region import Region, live_region, shorten
+from headbox.cli.table import Column, Line, Styled, cut_line, lay_out
 from headbox.cli.task_table import COMPLETE, FAILURES, FIELDS, Task, call_text, show_tasks, state_cell, when
-from headbox.cli.terminal import compact, console, print_json, printable
-from headbox.cli.times import local_now
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from headbox.cli.terminal import compact, print_json, printable
+from headbox.cli.times import local_now, show_span
 
 
 class Look(NamedTuple):
@@ -29,21 +27,31 @@ class Look(NamedTuple):
 
 
 PAUSE: Final = 0.25  # seconds between two looks
-PATIENCE: Final = 15.0  # seconds that a server may be away, as while it restarts
+PATIENCE: Final = 60.0  # seconds that a server may be away, as while it restarts
 SHOWN: Final = 20  # tasks at a time
 ALL: Final = f"{FIELDS},result,traceback"
 RECURRING: Final = ("interval", "cron")
+BARS: Final = ((80, 30), (60, 16), (0, 8))  # from so many columns on, a bar is so long
+LINES: Final = (
+    Column("STATE", 7, whole=True, rank=2),
+    Column("TASK", 12, rank=0),
+    Column("BAR", 8, whole=True, rank=1),
+    Column("NOTE", 8, rank=3),
+)
 
 
 @click.command()
 @click.argument("ids", metavar="[ID...]", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print each task as JSON once it has ended.")
+@click.option("--follow", "-f", is_flag=True, help="Until the tasks have ended, as is done whenever some are named.")
+@click.option("--json", "as_json", is_flag=True, help="Print each task as JSON, a line each, once it has ended.")
 @with_client
-def watch(client: Client, ids: tuple[str, ...], as_json: bool) -> int | None:
+def watch(client: Client, ids: tuple[str, ...], follow: bool, as_json: bool) -> int | None:
     """Watch the tasks until they end, and exit 1 if one failed; without an ID, watch whatever runs until Ctrl-C."""
+    if follow and not ids:
+        raise click.UsageError("say which tasks to follow: give their ids")
     if ids:
-        return report_end(follow(client, ids), as_json=as_json)
-    display(watch_running(client), as_json=as_json)
+        return report_end(follow_all(client, ids), as_json=as_json)
+    display(client, watch_running(client), as_json=as_json)
     return None
 
 
@@ -68,10 +76,10 @@ def show_end(task: Task, *, as_json: bool) -> None:
         show_tasks([task], as_json=False, header=False)
 
 
-def follow(client: Client, ids: Sequence[str]) -> list[Task]:
+def follow_all(client: Client, ids: Sequence[str]) -> list[Task]:
     """The tasks as they ended, in the order of `ids`, once all have; shows their progress meanwhile."""
     ended: dict[str, Task] = {}
-    display(follow_each(client, ids, ended))
+    display(client, follow_each(client, ids, ended))
     return [ended[id] for id in ids]
 
 
@@ -122,49 +130,64 @@ def watch_running(client: Client) -> Iterator[Look]:
         time.sleep(PAUSE)
 
 
-def display(looks: Iterator[Look], *, as_json: bool = False) -> None:
-    """Shows each look in place of the last, if stderr is a terminal; what has ended is printed for good."""
-    with live_display() as show:
+class Display:
+    """Shows each look in place of the last, where there is a terminal."""
+
+    def __init__(self, region: Region | None) -> None:
+        self._region = region
+        self._tasks: Sequence[Task] = ()
+        self._away_since: float | None = None
+
+    def show(self, tasks: Sequence[Task]) -> None:
+        """Shows the tasks, as the server has just told."""
+        self._tasks, self._away_since = tasks, None
+        self._draw([])
+
+    def say_away(self, error: Refused) -> None:
+        """Shows that the server does not answer, below what it last told."""
+        self._away_since = self._away_since or time.monotonic()
+        away = show_span(time.monotonic() - self._away_since)
+        self._draw([[Styled(printable(f"no answer for {away}: {error.message}"), "red")]])
+
+    def hide(self) -> None:
+        """Makes room for what is printed for good."""
+        if self._region is not None:
+            self._region.clear()
+
+    def _draw(self, below: list[Line]) -> None:
+        if self._region is None:
+            return
+        columns, rows = self._region.size()
+        shown = bars(self._tasks, columns, local_now()) if self._tasks else [[Styled("nothing runs now", "dim")]]
+        lines = [*shorten(shown, max(rows - 1 - len(below), 1)), *below]
+        self._region.draw([cut_line(line, columns) for line in lines])
+
+
+def display(client: Client, looks: Iterator[Look], *, as_json: bool = False) -> None:
+    """Shows each look, if stderr is a terminal; what has ended is printed for good."""
+    with live_region() as region:
+        shown = Display(region)
+        client.on_away = shown.say_away
         for tasks, ended in looks:
             if ended:
-                show("")
+                shown.hide()
             for task in ended:
                 show_end(task, as_json=as_json)
-            show(bars(tasks) if tasks else "nothing runs now")
+            shown.show(tasks)
 
 
-@contextmanager
-def live_display() -> Iterator[Callable[[RenderableType], None]]:
-    """Gives a function that shows something in place of what it showed before; it does nothing without a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda shown: None
-        return
-    from rich.live import Live
-
-    screen = console(stderr=True)
-    with Live(console=screen, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False) as live:
-        yield lambda shown: live.update(shown, refresh=True)
-
-
-def bars(tasks: Sequence[Task]) -> RenderableType:
+def bars(tasks: Sequence[Task], columns: int, now: datetime) -> list[Line]:
     """What runs, a line a task and a bar for each thing it measures."""
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    now = local_now()
-    table = Table.grid(padding=(0, 2, 0, 0))
+    size = next(size for least, size in BARS if columns >= least)
+    rows: list[Line] = []
     for task in tasks:
         found = measures(task["progress"])
         note = "" if found else describe(task["progress"])
-        table.add_row(Text(*state_cell(task["state"])), _cut(call_text(task)), Text(when(task, now)), _cut(note))
+        title = [state_cell(task["state"]), Styled(call_text(task), ""), Styled(when(task, now), "")]
+        rows.append([*title, Styled(note, "dim")])
         for measure in found:
-            bar = ProgressBar(measure.total, measure.done, width=30, pulse=measure.total is None)
-            table.add_row("", Text(f"  {measure.name}"), bar, Text(str(measure)))
-    return table
-
-
-def _cut(text: str) -> Any:
-    from rich.text import Text
-
-    return Text(text, no_wrap=True, overflow="ellipsis")
+            shown = "" if measure.fraction is None else bar(measure.fraction, size)
+            rows.append(
+                [Styled("", ""), Styled(f"  {measure.name}", ""), Styled(shown, "cyan"), Styled(str(measure), "")]
+            )
+    return lay_out(LINES, rows, columns)

@@ -154,6 +154,10 @@ class Terminal:
         """Waits until the pattern is found on the screen no more. The screen."""
         return self._read(lambda: re.search(pattern, str(self.screen)) is None, f"{pattern!r} to be gone")
 
+    def until_more(self, length: int) -> None:
+        """Waits until more than so many characters have come."""
+        self._read(lambda: len(self.raw) > length, "more to be drawn")
+
     def wait(self) -> int:
         """The exit status of the command, once all that it wrote is on the screen."""
         status = self.process.wait(PATIENCE)
