@@ -105,7 +105,7 @@ def words_of(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[t
         yield words, command
 
 
-WITHOUT_JSON = {("serve",), ("api",), ("work",)}  # what they print is a log
+WITHOUT_JSON = {("serve",), ("api",), ("work",), ("completion",)}  # they print a log, and a script
 ALL = [(words, command) for name in COMMANDS for words, command in words_of(load(name), (name,))]
 
 

@@ -9,14 +9,14 @@ import rich_click as click
 
 from headbox.cli.client import Client
 from headbox.cli.connection import with_client
-from headbox.cli.options import as_json
+from headbox.cli.options import as_json, completes
 from headbox.cli.task_table import fields, show_tasks
 from headbox.cli.terminal import print_json
 from headbox.cli.watch import follow_all, report_end
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completes("callables"))
 @click.argument("arguments", metavar="[ARG|KEY=VALUE]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--schedule", help="When: a time, [R<n>/]<start>/<duration>, <duration> or 'cron: …'.")
 @click.option("--timeout", help="How long a run may take: seconds, or ISO 8601 such as PT30M.")
@@ -25,9 +25,9 @@ from headbox.cli.watch import follow_all, report_end
 @click.option("--schedule-threshold", help="How late a start may be before it is logged as an error.")
 @click.option("--weight", type=click.IntRange(0), help="How much of a worker's concurrency it takes.")
 @click.option("--priority", type=click.IntRange(-9, 9), help="From -9 to 9: the highest runs first.")
-@click.option("--queue", help="The queue it waits in.")
+@click.option("--queue", shell_complete=completes("queues"), help="The queue it waits in.")
 @click.option("--unique", is_flag=True, default=None, help="Refuse it while the same call is incomplete.")
-@click.option("--job", "job_id", help="The id of the job it belongs to.")
+@click.option("--job", "job_id", shell_complete=completes("jobs"), help="The id of the job it belongs to.")
 @click.option("--wait", is_flag=True, help="Wait for its end; exit 1 if it fails.")
 @as_json
 @with_client

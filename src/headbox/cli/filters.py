@@ -11,6 +11,7 @@ import rich_click as click
 
 from headbox.cli.client import Client
 from headbox.cli.meter import metering
+from headbox.cli.options import completes, one_of
 from headbox.cli.task_table import COMPLETE
 
 # option -> the API's filter, what it means
@@ -26,6 +27,15 @@ FILTERS: Final = {
     "--scheduled-after": ("scheduled_after", "A time, such as 2026-12-01T06:00:00Z."),
 }
 SINGLE: Final = ("--scheduled-before", "--scheduled-after")
+STATES: Final = ("waiting", "running", "suspended", "reset", *COMPLETE)
+GROUPS: Final = ("incomplete", "complete", "current", "archived")
+COMPLETERS: Final[Mapping[str, Any]] = {
+    "--state": one_of((*STATES, *GROUPS)),
+    "--outcome": one_of((*COMPLETE, "reset")),
+    "--name": completes("callables"),
+    "--queue": completes("queues"),
+    "--job": completes("jobs"),
+}
 PAGE: Final = 5000  # tasks in one answer, where only their ids are asked for
 READY: Final = ("waiting", "reset")
 
@@ -51,7 +61,9 @@ REMOVE: Final = Verb("remove", "removed", INCOMPLETE, ("incomplete",))
 def with_filters(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command the filters of `GET /tasks/`; each but the times may be repeated."""
     for option, (parameter, meaning) in reversed(FILTERS.items()):
-        command = click.option(option, parameter, multiple=option not in SINGLE, help=meaning)(command)
+        completer = COMPLETERS.get(option)
+        repeated = option not in SINGLE
+        command = click.option(option, parameter, multiple=repeated, shell_complete=completer, help=meaning)(command)
     return command
 
 

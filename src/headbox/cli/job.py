@@ -9,7 +9,7 @@ import rich_click as click
 
 from headbox.cli.client import Client, segment
 from headbox.cli.connection import with_client
-from headbox.cli.options import as_json, in_utc
+from headbox.cli.options import as_json, completes, in_utc
 from headbox.cli.table import Column, show_list
 from headbox.cli.task_table import fields, show_tasks
 from headbox.cli.terminal import print_json
@@ -31,7 +31,7 @@ def list_jobs(client: Client, as_json: bool) -> None:
 
 
 @job.command()
-@click.argument("id")
+@click.argument("id", shell_complete=completes("jobs"))
 @as_json
 @in_utc
 @with_client
@@ -45,7 +45,7 @@ def info(client: Client, id: str, as_json: bool, utc: bool) -> None:
 
 
 @job.command()
-@click.argument("id")
+@click.argument("id", shell_complete=completes("jobs"))
 @as_json
 @with_client
 def cancel(client: Client, id: str, as_json: bool) -> None:

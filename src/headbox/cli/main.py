@@ -15,6 +15,8 @@ import rich_click as click
 
 from headbox.cli.failure import DONE, EXPECTED, FAILED, INTERRUPTED, asks_for_json, failure_of, say
 
+PROGRAM: Final = "headbox"
+
 # name -> the module and attribute that it lives in, and its line in `headbox --help`
 COMMANDS: Final = {
     "serve": ("headbox.cli.serve:serve", "Start the API and a worker, and keep both running."),
@@ -28,6 +30,7 @@ COMMANDS: Final = {
     "token": ("headbox.cli.token:token", "Manage tokens for the API."),
     "schedule": ("headbox.cli.schedule:schedule", "Preview what a schedule means."),
     "db": ("headbox.cli.db:db", "Upgrade, check and back up the database."),
+    "completion": ("headbox.cli.completion:completion", "Print the script that lets a shell complete commands."),
     "config": ("headbox.cli.config:config", "Show the settings and where they come from."),
 }
 
@@ -108,7 +111,7 @@ def open_streams() -> None:
 def run(arguments: list[str]) -> int:
     """The exit status of the command that `arguments` name; what went wrong is said on stderr in one sentence."""
     try:
-        status = root.main(arguments, prog_name="headbox", standalone_mode=False)
+        status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED

@@ -14,7 +14,7 @@ from headbox.cli.connection import with_client
 from headbox.cli.enqueue import enqueue
 from headbox.cli.filters import CANCEL, REMOVE, RESET, RESUME, SUSPEND, Verb, with_filters
 from headbox.cli.meter import metered
-from headbox.cli.options import as_json, in_utc
+from headbox.cli.options import as_json, completes, in_utc, task_id
 from headbox.cli.table import Column, show_list
 from headbox.cli.task_table import fields, known, show_tasks
 from headbox.cli.terminal import print_fields, print_json
@@ -55,7 +55,7 @@ def list_tasks(client: Client, limit: int | None, as_json: bool, utc: bool, **fi
 
 
 @task.command()
-@click.argument("id")
+@task_id
 @as_json
 @in_utc
 @with_client
@@ -69,7 +69,7 @@ def info(client: Client, id: str, as_json: bool, utc: bool) -> None:
 
 
 @task.command()
-@click.argument("id")
+@task_id
 @as_json
 @in_utc
 @with_client
@@ -83,7 +83,7 @@ def change(verb: Verb, meaning: str) -> None:
     """Adds a command that changes the tasks that it is given, or that its filters find, one after the other."""
 
     @task.command(verb.name, help=f"{meaning}\n\nName them, or give filters: then it says how many it found, and asks.")
-    @click.argument("ids", metavar="[ID]...", nargs=-1)
+    @click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=completes("task_ids", verb.meant))
     @with_filters
     @click.option("--yes", "confirmed", is_flag=True, help="Do not ask.")
     @as_json
@@ -105,7 +105,7 @@ change(REMOVE, "Take tasks out of the system; a run in progress ends first.")
 
 
 @task.command()
-@click.argument("id")
+@task_id
 @click.argument("schedule")
 @as_json
 @in_utc
@@ -125,7 +125,7 @@ def snapshots(client: Client, as_json: bool) -> None:
 
 
 @task.command()
-@click.argument("id")
+@click.argument("id", shell_complete=completes("snapshots"))
 @as_json
 @with_client
 def snapshot(client: Client, id: str, as_json: bool) -> None:
@@ -138,7 +138,7 @@ def snapshot(client: Client, id: str, as_json: bool) -> None:
 
 
 @task.command("delete-snapshot")
-@click.argument("id")
+@click.argument("id", shell_complete=completes("snapshots"))
 @as_json
 @with_client
 def delete_snapshot(client: Client, id: str, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import rich_click as click
 from headbox.cli.changes import change_each
 from headbox.cli.client import Client, segment
 from headbox.cli.connection import with_client
-from headbox.cli.options import as_json, in_utc
+from headbox.cli.options import as_json, completes, in_utc
 from headbox.cli.table import Column, show_list
 from headbox.cli.terminal import print_json, printable
 from headbox.cli.times import local_now, show_time
@@ -68,7 +68,7 @@ def list_tokens(client: Client, as_json: bool, utc: bool) -> None:
 
 
 @token.command()
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, shell_complete=completes("tokens"))
 @as_json
 @with_client
 def revoke(client: Client, ids: tuple[str, ...], as_json: bool) -> int:

@@ -11,6 +11,7 @@ import rich_click as click
 
 from headbox.cli.client import Client, Refused, segment
 from headbox.cli.connection import with_client
+from headbox.cli.options import completes
 from headbox.cli.progress import bar, describe, measures
 from headbox.cli.region import Region, live_region, shorten
 from headbox.cli.table import Column, Line, Styled, cut_line, lay_out
@@ -41,7 +42,7 @@ LINES: Final = (
 
 
 @click.command()
-@click.argument("ids", metavar="[ID...]", nargs=-1)
+@click.argument("ids", metavar="[ID...]", nargs=-1, shell_complete=completes("task_ids", ("incomplete",)))
 @click.option("--follow", "-f", is_flag=True, help="Until the tasks have ended, as is done whenever some are named.")
 @click.option("--json", "as_json", is_flag=True, help="Print each task as JSON, a line each, once it has ended.")
 @with_client
