@@ -15,10 +15,10 @@ WHEELS := examples/repositories/.downloaded
 VENDOR := src/headbox/web/static/vendor
 PAGES := $(VENDOR)/.made
 
-.PHONY: help install serve test check bench chaos docs lock clean
+.PHONY: help install serve test check bench chaos docs screenshots lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 install: $(DEV) $(PAGES) ## Make .venv with all that running, testing and checking need
 
@@ -42,6 +42,9 @@ chaos: install ## Break everything under load, and see what is kept: ARGS='--dat
 
 docs: install ## Build the documentation in build/site/, and show it on this machine with ARGS=serve
 	@$(BIN)/python -m docs._generate $(ARGS)
+
+screenshots: install ## Take the pictures of the dashboard that the docs show: ARGS='now tasks'
+	@$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 lock: $(VENV) ## Pin the newest allowed dependencies, with hashes, in requirements/
 	@$(PIP) install --upgrade uv

@@ -8,8 +8,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from playwright.sync_api import Browser, sync_playwright
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 INSTALL: Final = ("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
@@ -35,6 +39,15 @@ class NoBrowser(Exception):
 def executable() -> str:
     """The path of Chromium: what CHROMIUM names, or the first of `NAMES`, or what was just installed. Or NoBrowser."""
     return os.environ.get("CHROMIUM") or _found() or _installed()
+
+
+@contextmanager
+def launched(path: str) -> Iterator[Browser]:
+    """The browser, until the end of the block. Meanwhile this thread has an event loop."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 def _found() -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,19 +19,22 @@ ROLES: Final = {"olga": ["operators"], "rita": ["readers"], "nora": []}  # users
 
 class Site:
     """A service in a folder of its own, for a file of tests. `url` is where the browser finds it, and `api` calls it
-    as `admin`."""
+    as `admin`. `before` is given the URL of the database that is not there yet."""
 
-    def __init__(self, folder: Path) -> None:
-        self.home = Home(folder)
+    def __init__(self, folder: Path, before: Callable[[str], None] | None = None) -> None:
+        self.home, self.feeds = Home(folder), folder / "feeds"
         self.sessions: dict[str, Any] = {}  # of users that have logged in: their cookies
         self._start = Starter()
         self._environ = {
             "PYTHONPATH": str(ROOT),
             "HEADBOX_ADMIN_PASSWORD": PASSWORD,
-            "REPOSITORY_FEEDS": str(folder / "feeds"),
+            "REPOSITORY_FEEDS": str(self.feeds),
             "REPOSITORY_MIRRORS": str(folder / "mirrors"),
         }
-        (folder / "feeds" / "tools").mkdir(parents=True)
+        self.feeds.mkdir()
+        self.database = f"sqlite:///{folder}/headbox.db"
+        if before is not None:
+            before(self.database)
         self.url = self.start()
         self.api = httpx.Client(base_url=self.url, auth=("admin", PASSWORD), timeout=30, trust_env=False)
         for name, roles in ROLES.items():

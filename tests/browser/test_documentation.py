@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.watching import check_access, check_width
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Visitor
+    from tests.browser.visitor import Visitor
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import fill_login
 from tests.browser.site import PASSWORD
+from tests.browser.visitor import fill_login
 from tests.browser.watching import check_access, check_width
 from tests.tcp_proxy import proxied
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Visitor
     from tests.browser.site import Site
+    from tests.browser.visitor import Visitor
 
 PHONE = {"width": 360, "height": 740}
 PAGES = {"/ui/workers/": "Workers", "/ui/account/": "Account"}  # and what each is headed
