@@ -94,7 +94,7 @@ class Scene:
 
     def finish(self, task: Task, event: Event = "succeed", worker: str = "a", **details: Any) -> Exchange:
         """The worker reports how the task's run ended."""
-        outcome = Outcome(task.id, task.run, event, self.now, **details)
+        outcome = Outcome(task.id, task.run, event, self.now, **{"queue": task.queue, **details})
         return self.store.exchange(worker, Report(outcomes=[outcome]), None, self.now)
 
     def get(self, task: Task) -> Task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from headbox.domain.errors import StateConflict, Superseded, UnknownTask
 from headbox.domain.outcomes import Outcome
 from headbox.domain.schedulers import ImmediateScheduler, IntervalScheduler, parse_instant
-from headbox.domain.states import COMPLETE, Event
-from headbox.domain.task import DAY, HOUR, SECOND, SYSTEM_QUEUE, Task
+from headbox.domain.states import COMPLETE, INCOMPLETE, Event
+from headbox.domain.statistics import OUTCOMES
+from headbox.domain.task import DAY, HOUR, HOUSEKEEPING, SECOND, SYSTEM_QUEUE, Task
 from headbox.storage.records import ClaimRequest, Exchange, Filter, Release, Report, Start, Worker
 from headbox.storage.store import Store, open_store
 from tests import postgres_server
@@ -204,7 +206,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         """Several runs in one worker's report, whoever they belong to: those of others are superseded."""
         chosen = {life.id: life for life in (self.pick(number, "running") for number in numbers)}.values()
         worker = next(iter(chosen)).worker or ""
-        outcomes = [Outcome(life.id, life.run, event, self.now) for life in chosen]
+        outcomes = [Outcome(life.id, life.run, event, self.now, queue="q") for life in chosen]
         answer = self.report(worker, outcomes=outcomes)
         assert [outcome.id for outcome in answer.superseded] == [life.id for life in chosen if life.worker != worker]
         for life, outcome in zip(chosen, outcomes, strict=True):
@@ -326,6 +328,10 @@ class StoreAgainstModel(RuleBasedStateMachine):
             with pytest.raises(UnknownTask):
                 self.store.delete_snapshot(life.id)
 
+    @rule()
+    def fold(self) -> None:
+        self.store.fold(self.now)
+
     @rule(span=st.sampled_from([1, SECOND, HOUR // 2, HOUR, 5 * HOUR]))
     def pass_time(self, span: int) -> None:
         self.now += span
@@ -351,6 +357,17 @@ class StoreAgainstModel(RuleBasedStateMachine):
         for life in self.lives:
             last = life.run if life.state in COMPLETE else life.run - 1
             assert sorted(life.runs) == list(range(1, last + 1))
+
+    @invariant()
+    def the_statistics_count_what_there_is(self) -> None:
+        statistics = self.store.statistics(self.now)
+        counts = Counter(life.state for life in self.lives)
+        (queue,) = [queue for queue in statistics.queues if queue.name == "q"] or [None]
+        for state in INCOMPLETE:
+            assert (0 if queue is None else getattr(queue, state)) == counts[state]
+        ended = Counter(state for life in self.lives for state in life.runs.values())
+        assert statistics.total.outcomes() == {outcome: ended[outcome] for outcome in OUTCOMES}
+        assert statistics.total.enqueued == len(self.lives) + len(HOUSEKEEPING)
 
 
 class PostgresAgainstModel(StoreAgainstModel):

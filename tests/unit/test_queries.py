@@ -7,11 +7,13 @@ import pytest
 
 from headbox.domain.task import FIELDS
 from headbox.storage.queries import COLUMN_TYPES, formatted, load, numbered, parameters
+from headbox.storage.tally import CHANGE
 
 DIALECTS = ("sqlite", "postgres")
 BATCHES = {  # statements over a set of rows: SQLite sees it as JSON, PostgreSQL as one array for each column
     "archive_ends": {"id", "run", "state", "start_time", "finish_time", "result", "public_result"},
     "delete_ends": {"id"},
+    "take_ends": {"id"},
 }
 
 # PostgreSQL asks many levels in one statement, and alone steps over what is gone (storage/postgres/frontier.py).
@@ -62,7 +64,7 @@ def test_what_may_make_a_task_ready_tells_its_queue() -> None:
 
 
 def test_a_field_has_its_columns_type() -> None:
-    assert set(COLUMN_TYPES) == set(FIELDS)
+    assert set(COLUMN_TYPES) >= {*FIELDS, *CHANGE}
     fields = ("id", "priority", "due_time", "args", "start_time", "claimed_state", "final")
     assert [COLUMN_TYPES[field] for field in fields] == [
         "text",

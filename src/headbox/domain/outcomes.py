@@ -38,6 +38,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     retry_after: Span | None = None  # what `raise Retry(after=…)` said
     discard: bool = False  # give up now, whatever attempts are left
     counts: bool = True  # of a loss: the run's own start explains it
+    queue: str | None = None  # the task's, as the worker claimed it
 
 
 class Again(msgspec.Struct, frozen=True, gc=False):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from headbox.domain.task import Instant
 from headbox.storage.records import Worker
+from headbox.storage.tally import Tally
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -33,7 +34,9 @@ class Ask(NamedTuple):
 
 
 class Transaction(Protocol):
-    """An open transaction that runs named statements."""
+    """An open transaction that runs named statements. `tally`: what its verb changes in how many tasks there are."""
+
+    tally: Tally
 
     def one(self, name: str, /, **parameters: Any) -> Row | None:
         """The first row, or None."""
@@ -54,6 +57,10 @@ class Transaction(Protocol):
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
         """Runs one statement over a whole set of rows, whose values are integers, texts or None; how many rows
         changed. SQLite sees them as JSON in `rows`, PostgreSQL as one array for each of `names`."""
+        ...
+
+    def batch_rows(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> list[Row]:
+        """`batch` for a statement that gives back what it has changed."""
         ...
 
     def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:

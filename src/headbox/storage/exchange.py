@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from json import dumps
+from operator import attrgetter
 from typing import Any
 
 from headbox.domain.errors import Superseded
 from headbox.domain.outcomes import OUTCOME_STATES, Outcome
+from headbox.domain.states import RUNNING, SUSPENDED
+from headbox.domain.statistics import LATE, LATENESS, lateness_class
 from headbox.domain.task import SYSTEM_QUEUE, Instant, Task
 from headbox.storage.database import Ask, Level, Transaction
 from headbox.storage.holds import hold, is_known
@@ -31,6 +35,10 @@ def exchange(tx: Transaction, worker: str, report: Report, request: ClaimRequest
     superseded, skipped = finish(tx, worker, report.outcomes, now) if report.outcomes else ([], [])
     for release in report.releases:
         _release(tx, worker, release, now)
+    for bound, number in Counter(map(lateness_class, report.lateness)).items():
+        tx.tally.count(f"{LATENESS}{bound}", number)
+    if report.late:
+        tx.tally.count(LATE, report.late)
     return Exchange(superseded, skipped, None if request is None else claim(tx, worker, request, now))
 
 
@@ -49,8 +57,27 @@ def finish(tx: Transaction, worker: str, outcomes: list[Outcome], now: Instant) 
     archived = tx.batch("archive_ends", _PLAIN_END, plain, worker=worker) if plain else 0
     archived += tx.many("archive_end", _END, others) if others else 0
     if archived:
-        tx.batch("delete_ends", ("id",), [row[:1] for row in (*plain, *others)], worker=worker)
+        _take_out(tx, worker, outcomes, are_all=archived == len(outcomes))
     return ([], []) if archived == len(outcomes) else _finish_singly(tx, worker, outcomes, now)
+
+
+def _take_out(tx: Transaction, worker: str, outcomes: list[Outcome], *, are_all: bool) -> None:
+    """Deletes what was archived, and counts it by queue: as the worker says, where all was and it says so (no task's
+    queue changes while it runs, but for a declared schedule's), else as the deleted rows say."""
+    ids = [(outcome.id,) for outcome in outcomes]
+    ended = Counter(map(_queue_and_event, outcomes))
+    if are_all and all(queue is not None for queue, _ in ended):
+        tx.batch("delete_ends", ("id",), ids, worker=worker)
+    else:
+        events = {outcome.id: outcome.event for outcome in outcomes}
+        gone = tx.batch_rows("take_ends", ("id",), ids, worker=worker)
+        ended = Counter((queue, events[id]) for id, queue in gone)
+    for (queue, event), number in ended.items():
+        tx.tally.move(queue, RUNNING, None, number, counted=OUTCOME_STATES[event])
+
+
+_queue_and_event = attrgetter("queue", "event")
+_queue_and_claimed = attrgetter("queue", "claimed_state")
 
 
 def _is_text(result: bytes | None) -> bool:
@@ -85,8 +112,10 @@ def _release(tx: Transaction, worker: str, release: Release, now: Instant) -> No
         return
     if task.suspend_asked:
         tx.change("release_suspended", id=task.id)
+        tx.tally.move(task.queue, RUNNING, SUSPENDED)
     else:
         tx.change("release", id=release.id, run=release.run, worker=worker)
+        tx.tally.move(task.queue, RUNNING, task.claimed_state)
     if release.hold and not is_known(tx, task.callable):
         hold(tx, f"callable:{task.callable}", task.id)
 
@@ -122,6 +151,8 @@ def _claim_levels(
         return [], False
     rows = tx.claim(_asks(due, limit), limit=limit, most_bytes=MOST_BYTES, worker=worker, **terms)
     tasks = sorted((Task(*row) for row in rows), key=lambda task: (-task.priority, task.due_time, task.id))
+    for (queue, was), number in Counter(map(_queue_and_claimed, tasks)).items():
+        tx.tally.move(queue, was, RUNNING, number)
     return tasks, len(tasks) >= limit or payload_bytes(rows) >= MOST_BYTES
 
 

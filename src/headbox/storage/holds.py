@@ -11,12 +11,14 @@ def hold(tx: Transaction, reason: str, id: str) -> None:
     """One more reason why the task is not to run."""
     if tx.change("add_hold", reason=reason, task_id=id):
         tx.change("hold", id=id)
+        tx.tally.touch(id)
 
 
 def unhold(tx: Transaction, reason: str) -> None:
     """The reason is gone for every task that it held."""
     for (id,) in tx.all("held_for", reason=reason):
         tx.change("unhold", id=id)
+        tx.tally.touch(id)
     tx.change("drop_holds", reason=reason)
 
 

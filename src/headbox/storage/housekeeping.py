@@ -5,8 +5,16 @@ from __future__ import annotations
 from headbox.domain.schedulers import format_instant, parse_schedule
 from headbox.domain.task import DAY, HOUR, SYSTEM_QUEUE, Instant, Task
 from headbox.identifiers import new_id
+from headbox.storage.database import Database, Transaction
+from headbox.storage.lifecycle import enqueue
+from headbox.storage.statistics import counted
 
 TIMES = {"cull_audited_events": 1 * HOUR, "cull_history": 6 * HOUR}  # after midnight UTC, daily
+
+
+def accept_housekeeping(database: Database, tx: Transaction, now: Instant) -> None:
+    """Enqueues them, in a new database."""
+    counted(lambda tx: enqueue(database, tx, housekeeping(now)), now)(tx)
 
 
 def housekeeping(now: Instant) -> list[Task]:

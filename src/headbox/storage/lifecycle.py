@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 from msgspec.structs import asdict, replace
 
+from headbox.domain import statistics
 from headbox.domain.errors import InvalidSchedule, NonUniqueTask, StateConflict, UnknownTask
 from headbox.domain.outcomes import Decision, Outcome, decide
 from headbox.domain.schedulers import Scheduler, parse_schedule
-from headbox.domain.states import COMPLETE, ERROR, RESET, RUNNING, SUSPENDED, WAITING, Event, allowed, allows
+from headbox.domain.states import COMPLETE, ERROR, RESET, RUNNING, SUSPENDED, WAITING, Event, State, allowed, allows
 from headbox.domain.task import SYSTEM_QUEUE, Instant, Task, unique_key
 from headbox.storage.database import Database, Transaction
 from headbox.storage.queries import ENQUEUED
@@ -22,17 +24,29 @@ from headbox.storage.records import Skipped
 logger = logging.getLogger(__name__)
 
 _enqueued = attrgetter(*ENQUEUED)
+_place = attrgetter("queue", "state")
 
 
 def enqueue(database: Database, tx: Transaction, tasks: Sequence[Task]) -> list[Task]:
     """Accepts tasks, all or none; the same ids again change nothing. Raises NonUniqueTask."""
     try:
-        tx.many("add_task", ENQUEUED, [_enqueued(task) for task in tasks])
+        for (queue, state), group in _by_place(tasks):
+            added = tx.many("add_task", ENQUEUED, [_enqueued(task) for task in group])
+            if added:
+                tx.tally.move(queue, None, state, added, counted=statistics.ENQUEUED)
     except Exception as error:
         if database.is_unique_violation(error):
             raise _in_the_way(tx, tasks) from None
         raise
     return list(tasks)
+
+
+def _by_place(tasks: Sequence[Task]) -> list[tuple[tuple[str, State], list[Task]]]:
+    """The tasks of each queue: of those that are there already it is only known how many they were."""
+    first = _place(tasks[0])
+    if all(_place(task) == first for task in tasks):  # nearly always
+        return [(first, list(tasks))]
+    return [(place, list(group)) for place, group in groupby(sorted(tasks, key=_place), key=_place)]
 
 
 def _in_the_way(tx: Transaction, tasks: Sequence[Task]) -> NonUniqueTask | StateConflict:
@@ -117,6 +131,7 @@ def suspend(tx: Transaction, id: str, now: Instant) -> Task:
         tx.change("ask_to_suspend", id=id, suspend_asked=True)
     else:
         tx.change("change_state", id=id, state=SUSPENDED, due_time=task.due_time, scheduled_time=task.scheduled_time)
+        tx.tally.move(task.queue, task.state, SUSPENDED, task_id=id)
     return get(tx, id)
 
 
@@ -134,6 +149,7 @@ def resume(tx: Transaction, id: str, now: Instant) -> Task:
         # The occurrence that was due is missed as well: the one that `following` gives is another.
         logger.warning("task %s: %d occurrences were missed while it was suspended", id, occurrence.skipped + 1)
     tx.change("change_state", id=id, state=WAITING, due_time=due, scheduled_time=scheduled)
+    tx.tally.move(task.queue, SUSPENDED, WAITING, task_id=id)
     return get(tx, id)
 
 
@@ -169,6 +185,7 @@ def reset(database: Database, tx: Transaction, id: str, now: Instant) -> Task:
         if database.is_unique_violation(error):
             raise _in_the_way(tx, [again]) from None
         raise
+    tx.tally.move(task.queue, None, RESET, task_id=id)
     return get(tx, id)
 
 
@@ -202,6 +219,7 @@ def reschedule(database: Database, tx: Transaction, id: str, scheduler: Schedule
             found = tx.one("unique_in_the_way", unique_key=_rescheduled_key(task, scheduler))
             raise NonUniqueTask(found[0] if found else id) from None
         raise
+    tx.tally.touch(id)
     return get(tx, id)
 
 
@@ -227,6 +245,8 @@ def settle(tx: Transaction, task: Task, outcome: Outcome, now: Instant) -> Skipp
         reason = f"its schedule {task.schedule!r} cannot be read, so it ends: {error}"
         decision = Decision(ERROR, None, task.consecutive_failures + 1, 0, reason)
     _archive(tx, task, outcome, decision)
+    left = None if decision.again is None else decision.again.state
+    tx.tally.move(task.queue, task.state, left, counted=decision.state)
     if task.held and decision.final:
         tx.change("drop_holds_of", id=task.id)
     if decision.again is None:

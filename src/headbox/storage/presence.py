@@ -57,9 +57,9 @@ def workers(tx: Transaction) -> list[Worker]:
     return [Worker(**row | {name: tuple(loads(row[name])) for name in _LISTS}) for row in rows]
 
 
-def survey(tx: Transaction, worker: str) -> Survey:
+def survey(tx: Transaction, worker: str, since: str) -> Survey:
     """What there is to do for the whole system, by the eyes of one worker."""
-    row = tx.one("survey", worker=worker, housekeeping=SYSTEM_QUEUE)
+    row = tx.one("survey", worker=worker, housekeeping=SYSTEM_QUEUE, since=since)
     assert row is not None
     return Survey(*row)
 
@@ -108,6 +108,10 @@ def schedule(database: Database, tx: Transaction, task: Task) -> Task:
         values |= {"scheduled_time": present.scheduled_time, "due_time": present.due_time}
         values["runs_left"] = None if task.runs_left is None else task.runs_left + 1
     tx.change("redeclare", **values | {"id": present.id})
+    if task.queue != present.queue:
+        tx.tally.move(present.queue, present.state, None)
+        tx.tally.move(task.queue, None, present.state)
+    tx.tally.touch(present.id)
     return get(tx, present.id)
 
 

@@ -30,9 +30,11 @@ def _column_type(hint: Any) -> str:
     return next((name for kind, name in types if kind in (hint, *get_args(hint))), "text")
 
 
-# What PostgreSQL is told of a field's values in a batch.
+# What PostgreSQL is told of a field's values in a batch: of a task's, and of what statistics are made from.
 COLUMN_TYPES: Final[Mapping[str, str]] = {
-    field: _column_type(hint) for field, hint in get_type_hints(Task).items() if field in FIELDS
+    **{field: _column_type(hint) for field, hint in get_type_hints(Task).items() if field in FIELDS},
+    **dict.fromkeys(("was", "became", "counted", "task_id"), "text"),
+    **dict.fromkeys(("time", "number", "span"), "bigint"),
 }
 
 _MACROS = {
@@ -47,30 +49,38 @@ _MACROS = {
     "lookahead": str(LOOKAHEAD),
 }
 # SQLite locks the whole database for a writer; PostgreSQL locks what a transaction has read in order to change it
-# (`lock`, `share`), and tells whom a change concerns (`wakes` a queue's workers, `asks` a worker to stop a run).
-# `time` is that of the database's clock, `roll` another one whenever a worker has come or gone.
+# (`lock`, `share`) or passes by what others are at (`pass_by`), and tells whom a change concerns (`wakes` a queue's
+# workers, `asks` a worker to stop a run). `time` is that of the database's clock, `roll` another one whenever a worker
+# has come or gone. Changes are `unfolded` from a position on; SQLite keeps the last, so that its number stays taken.
 _DIALECTS: Final[Mapping[str, Mapping[str, str]]] = {
     "sqlite": {
         "yes": "1",
         "no": "0",
         "lock": "",
         "share": "",
+        "pass_by": "",
         "wakes": "",
         "asks": "",
         "time": ":now",
         "roll": "group_concat(id)",
         "payload_bytes": "coalesce(length(args), 0) + coalesce(length(kwargs), 0)",
+        "unfolded": "id > CAST(:since AS INTEGER)",
+        "foldable": "id > CAST(:since AS INTEGER) AND id < (SELECT max(id) FROM headbox_changes)"
+        " AND NOT time BETWEEN :before AND :now",
     },
     "postgres": {
         "yes": "TRUE",
         "no": "FALSE",
         "lock": " FOR UPDATE",
         "share": " FOR KEY SHARE",
+        "pass_by": " FOR UPDATE SKIP LOCKED",
         "wakes": " RETURNING queue",
         "asks": " RETURNING worker",
         "time": "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
         "roll": "md5(string_agg(id, ',' ORDER BY id))",
         "payload_bytes": "coalesce(octet_length(args), 0) + coalesce(octet_length(kwargs), 0)",
+        "unfolded": "xid >= :since::text::xid8",
+        "foldable": "xid >= :since::text::xid8 AND NOT time BETWEEN :before AND :now",
     },
 }
 _READING: Final = {"lock": "", "share": ""}

@@ -97,6 +97,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     starts: list[Start] = []
     progress: list[Progress] = []
     releases: list[Release] = []
+    lateness: list[Span] = []  # of scheduled runs that have started since
+    late: int = 0  # how many of these were later than their schedule_threshold
 
     def __bool__(self) -> bool:
         return bool(self.outcomes or self.starts or self.progress or self.releases)
@@ -155,6 +157,7 @@ class Survey(msgspec.Struct, frozen=True):
     roll: str  # another whenever a worker has come or gone
     expire_time: Instant | None  # when the first lease of another worker ends that is not renewed
     housekeeping_time: Instant | None  # when the first housekeeping task is due
+    has_changes: bool = False  # there are some that the counts do not hold yet
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,13 +3,15 @@ in one transaction. Written once; SQLite and PostgreSQL differ below, in their `
 
 from __future__ import annotations
 
+from collections.abc import Callable as Call
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from headbox.domain.schedulers import Scheduler
+from headbox.domain.statistics import Statistics
 from headbox.domain.task import Instant, Span, Task
-from headbox.storage import accounts, exchange, lifecycle, presence, reading
-from headbox.storage.database import Database
+from headbox.storage import accounts, exchange, lifecycle, presence, reading, statistics
+from headbox.storage.database import Database, Transaction
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
@@ -27,6 +29,8 @@ from headbox.storage.records import (
     Worker,
 )
 
+T = TypeVar("T")
+
 
 class SQLStore:
     """Every verb but those about the database itself (see store.py for what each gives and raises)."""
@@ -35,34 +39,40 @@ class SQLStore:
         self._database = database
         self._finished_lifetime = finished_lifetime
         self.url = database.url
+        self._first_unfolded = "0"
+
+    def _change(self, verb: Call[[Transaction], T], now: Instant) -> T:
+        """Runs a verb that moves tasks from state to state: with it goes what that changes in the counts."""
+        return self._database.write(statistics.counted(verb, now))
 
     # enqueue and change
 
     def enqueue(self, tasks: Sequence[Task], now: Instant, connection: Any = None) -> list[Task]:
         if not tasks:
             return []
+        work = statistics.counted(lambda tx: lifecycle.enqueue(self._database, tx, tasks), now)
         if connection is not None:
             with self._database.join(connection) as tx:
-                return lifecycle.enqueue(self._database, tx, tasks)
-        return self._database.write(lambda tx: lifecycle.enqueue(self._database, tx, tasks), is_repeatable=True)
+                return work(tx)
+        return self._database.write(work, is_repeatable=True)
 
     def cancel(self, id: str, now: Instant) -> Task:
-        return self._database.write(lambda tx: lifecycle.cancel(tx, id, now))
+        return self._change(lambda tx: lifecycle.cancel(tx, id, now), now)
 
     def suspend(self, id: str, now: Instant) -> Task:
-        return self._database.write(lambda tx: lifecycle.suspend(tx, id, now))
+        return self._change(lambda tx: lifecycle.suspend(tx, id, now), now)
 
     def resume(self, id: str, now: Instant) -> Task:
-        return self._database.write(lambda tx: lifecycle.resume(tx, id, now))
+        return self._change(lambda tx: lifecycle.resume(tx, id, now), now)
 
     def reset(self, id: str, now: Instant) -> Task:
-        return self._database.write(lambda tx: lifecycle.reset(self._database, tx, id, now))
+        return self._change(lambda tx: lifecycle.reset(self._database, tx, id, now), now)
 
     def remove(self, id: str, now: Instant) -> Task:
-        return self._database.write(lambda tx: lifecycle.remove(tx, id, now))
+        return self._change(lambda tx: lifecycle.remove(tx, id, now), now)
 
     def reschedule(self, id: str, scheduler: Scheduler, now: Instant) -> Task:
-        return self._database.write(lambda tx: lifecycle.reschedule(self._database, tx, id, scheduler, now))
+        return self._change(lambda tx: lifecycle.reschedule(self._database, tx, id, scheduler, now), now)
 
     def cancel_job(self, job_id: str, now: Instant, visible_to: str | None = None) -> JobCancellation:
         def cancel_job(tx: Any) -> JobCancellation:
@@ -73,17 +83,17 @@ class SQLStore:
             completed = [lifecycle.get(tx, task.id) for task in job.tasks if task.id not in done]
             return JobCancellation(job_id, completed, canceled)
 
-        return self._database.write(cancel_job)
+        return self._change(cancel_job, now)
 
     def cancel_found(self, filter: Filter, now: Instant) -> list[Task]:
         def cancel_found(tx: Any) -> list[Task]:
             found = [task.id for task in self._select(filter, now).current(tx) if task.finish_time is None]
             return lifecycle.cancel_all(tx, found, now)
 
-        return self._database.write(cancel_found)
+        return self._change(cancel_found, now)
 
     def schedule(self, task: Task, now: Instant) -> Task:
-        return self._database.write(lambda tx: presence.schedule(self._database, tx, task))
+        return self._change(lambda tx: presence.schedule(self._database, tx, task), now)
 
     def delete_snapshot(self, id: str) -> Task:
         return self._database.write(lambda tx: lifecycle.delete_snapshot(tx, id))
@@ -126,7 +136,7 @@ class SQLStore:
     def register(self, worker: Worker, callables: Sequence[Callable], schedules: Sequence[Task], now: Instant) -> None:
         self._database.enlist(worker.id)
         try:
-            self._database.write(lambda tx: presence.register(self._database, tx, worker, callables, schedules, now))
+            self._change(lambda tx: presence.register(self._database, tx, worker, callables, schedules, now), now)
         except BaseException:
             self._database.discharge(worker.id)
             raise
@@ -141,7 +151,8 @@ class SQLStore:
 
     def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
         # What was finished is found in the history, and what was claimed is released by the worker's own review.
-        return self._database.write(lambda tx: exchange.exchange(tx, worker, report, claim, now), is_repeatable=True)
+        work = statistics.counted(lambda tx: exchange.exchange(tx, worker, report, claim, now), now)
+        return self._database.write(work, is_repeatable=True)
 
     def ready(self, claim: ClaimRequest, now: Instant) -> Instant | None:
         return self._database.read(lambda tx: exchange.ready(tx, claim))
@@ -159,7 +170,7 @@ class SQLStore:
         return self._database.is_alive(worker, now)
 
     def survey(self, worker: str) -> Survey:
-        return self._database.read(lambda tx: presence.survey(tx, worker))
+        return self._database.read(lambda tx: presence.survey(tx, worker, self._first_unfolded))
 
     def rescue(
         self,
@@ -176,7 +187,7 @@ class SQLStore:
         ]
         if not dead and not self._database.read(lambda tx: tx.all("running_without_worker")):
             return []  # nearly always: then nothing is to be locked
-        lost = self._database.write(lambda tx: presence.rescue(tx, dead, now, by_itself=by_itself))
+        lost = self._change(lambda tx: presence.rescue(tx, dead, now, by_itself=by_itself), now)
         for worker in dead:
             self._database.discharge(worker.id)
         return lost
@@ -186,7 +197,7 @@ class SQLStore:
         alive = [worker for worker in known if self._database.is_alive(worker, now)]
         if not self._database.read(lambda tx: presence.undeclared(tx, alive)):
             return []
-        return self._database.write(lambda tx: presence.end_undeclared(tx, alive, now))
+        return self._change(lambda tx: presence.end_undeclared(tx, alive, now), now)
 
     def callables(self) -> list[Callable]:
         return self._database.read(presence.callables)
@@ -206,6 +217,23 @@ class SQLStore:
 
     def cull_audited_events(self, before: Instant, limit: int) -> int:
         return self._database.write(lambda tx: tx.change("cull_audited_events", before=before, limit=limit))
+
+    # statistics
+
+    def statistics(self, now: Instant) -> Statistics:
+        since = self._first_unfolded
+        reading = self._database.read(lambda tx: statistics.read(tx, now, since))
+        self._first_unfolded = reading.first
+        if reading.unfolded > statistics.MANY:  # no worker's upkeep does it
+            while self.fold(now) == statistics.BATCH:
+                pass
+        return reading.statistics
+
+    def is_foldable(self, now: Instant) -> bool:
+        return self._database.read(lambda tx: statistics.is_foldable(tx, now, self._first_unfolded))
+
+    def fold(self, now: Instant) -> int:
+        return self._database.write(lambda tx: statistics.fold(tx, now, self._first_unfolded))
 
     # who may call
 

@@ -12,6 +12,7 @@ from headbox.clock import Clock
 from headbox.config import without_password
 from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
+from headbox.domain.statistics import Statistics
 from headbox.domain.task import HOUR, Instant, Span, Task
 from headbox.storage.records import (
     Callable,
@@ -202,6 +203,18 @@ class Store(Protocol):
         """Deletes up to `limit` archived runs that finished earlier, or are beyond a schedule's newest so many."""
 
     def cull_audited_events(self, before: Instant, limit: int) -> int: ...
+
+    # statistics
+    def statistics(self, now: Instant) -> Statistics:
+        """How many incomplete tasks there are, by state and queue, and what has happened lately; at the same cost
+        however many tasks there are."""
+
+    def is_foldable(self, now: Instant) -> bool:
+        """Whether `fold` has something to do. Reads only."""
+
+    def fold(self, now: Instant) -> int:
+        """Folds a batch of what transactions have changed into the counts that `statistics` reads, and forgets what is
+        too old; how many changes. 0: none is left."""
 
     # who may call
     def create_user(self, user: User) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 
 from headbox.domain.states import STATES
 from headbox.web.bodies import NewSchedule, NewTask, NewToken, NewUser, UserChange
+from headbox.web.figures import ShownStatistics
 from headbox.web.operations import Operation, Parameter
 from headbox.web.representations import (
     DEFAULT_FIELDS,
@@ -43,6 +44,7 @@ NAMED: Final = {
     "User": ShownUser,
     "Token": ShownToken,
     "Event": ShownEvent,
+    "Statistics": ShownStatistics,
 }
 BODIES: Final = (NewTask, NewSchedule, NewUser, UserChange, NewToken)
 COMPONENTS: Final = "#/components/schemas/"

@@ -175,7 +175,7 @@ class Keeper:
         if ended.interrupted and interruption is not None:
             self._ledger.outcomes.append(self._interrupted(task, interruption.reason, start, finish, ending.traceback))
         else:
-            self._ledger.outcomes.append(outcome_of(task.id, task.run, start, finish, ending))
+            self._ledger.outcomes.append(outcome_of(task.id, task.run, start, finish, ending, task.queue))
         child.retiring = child.retiring or (ended.interrupted and child.is_sync)
         self._recycle(child)
 
@@ -291,6 +291,8 @@ class Keeper:
 
     def _judge_lateness(self, task: Task, start: Instant) -> None:
         threshold = task.schedule_threshold
-        late = start - max(task.due_time, task.enqueue_time)  # an *at* of the past was not late then
-        if late > (self._settings.schedule_threshold if threshold is None else threshold):
+        late = max(0, start - max(task.due_time, task.enqueue_time))  # an *at* of the past was not late then
+        is_late = late > (self._settings.schedule_threshold if threshold is None else threshold)
+        self._ledger.note_lateness(late, is_late=is_late)
+        if is_late:
             logger.error("task %s (%s) started %s late", task.id, task.method_name, format_duration(late))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from headbox.domain.outcomes import Outcome
-from headbox.domain.task import Instant, Task
+from headbox.domain.task import Instant, Span, Task
 from headbox.storage.records import Exchange, Progress, Release, Report, Start
 from headbox.task_queue.running import Ending
 
@@ -22,11 +22,18 @@ class Ledger:
         self._starts: list[Start] = []
         self._releases: list[Release] = []
         self._progress: dict[tuple[str, int], str] = {}  # the latest of each run
+        self._lateness: list[Span] = []
+        self._late = 0
         self._told_at = 0
 
     def start(self, task: Task, start_time: Instant) -> None:
         """A run has lasted long enough for its start to be recorded."""
         self._starts.append(Start(task.id, task.run, start_time))
+
+    def note_lateness(self, lateness: Span, *, is_late: bool) -> None:
+        """A scheduled run has started so late; `is_late`: later than it should ever."""
+        self._lateness.append(lateness)
+        self._late += is_late
 
     def progress(self, task: Task, progress: str) -> None:
         """A run's latest progress, as JSON."""
@@ -58,8 +65,16 @@ class Ledger:
     def take(self) -> Report:
         """Everything, for one exchange: `give_back` what could not be written, or say that it was with `note_told`."""
         progress = [Progress(id, run, text) for (id, run), text in self._progress.items()]
-        report = Report(outcomes=self.outcomes, starts=self._starts, progress=progress, releases=self._releases)
+        report = Report(
+            outcomes=self.outcomes,
+            starts=self._starts,
+            progress=progress,
+            releases=self._releases,
+            lateness=self._lateness,
+            late=self._late,
+        )
         self.outcomes, self._starts, self._releases, self._progress = [], [], [], {}
+        self._lateness, self._late = [], 0
         return report
 
     def give_back(self, report: Report) -> None:
@@ -67,6 +82,8 @@ class Ledger:
         self.outcomes[:0] = report.outcomes
         self._starts[:0] = report.starts
         self._releases[:0] = report.releases
+        self._lateness[:0] = report.lateness
+        self._late += report.late
         self._progress = {(said.id, said.run): said.progress for said in report.progress} | self._progress
 
     def note_told(self, report: Report, now: int) -> None:
@@ -75,7 +92,7 @@ class Ledger:
             self._told_at = now
 
 
-def outcome_of(id: str, run: int, start: Instant, finish: Instant, ending: Ending) -> Outcome:
+def outcome_of(id: str, run: int, start: Instant, finish: Instant, ending: Ending, queue: str | None = None) -> Outcome:
     """What a child says of a run, as the domain says it. One that interrupted itself has failed."""
     return Outcome(
         id,
@@ -89,6 +106,7 @@ def outcome_of(id: str, run: int, start: Instant, finish: Instant, ending: Endin
         ending.traceback,
         ending.retry_after,
         ending.discard,
+        queue=queue,
     )
 
 

@@ -39,10 +39,11 @@ class Upkeep:
         self._roll: str | None = None  # of the workers that there were in the last full round
         self._full_time = 0  # when that was
         self._is_hurried = False
+        self._is_folding = False
 
     def is_due(self, now: Instant) -> bool:
         """Whether there is something to do."""
-        return bool(self._culling) or self._is_round_due(now)
+        return bool(self._culling) or self._is_folding or self._is_round_due(now)
 
     def _is_round_due(self, now: Instant) -> bool:
         return self._is_hurried or not self._round_time <= now < self._next_time  # also after the clock was set back
@@ -50,7 +51,7 @@ class Upkeep:
     @property
     def next_time(self) -> Instant:
         """When there is something to do; 0 = at once."""
-        return 0 if self._culling or self._is_hurried else self._next_time
+        return 0 if self._culling or self._is_folding or self._is_hurried else self._next_time
 
     def hurry(self) -> None:
         """Makes a full round due: a worker of this machine has died."""
@@ -63,14 +64,17 @@ class Upkeep:
             self._round_time, self._next_time = now, now + TICK
             if self._is_hurried:
                 self._is_hurried, self._roll = False, None
+            self._is_folding = True
             workers = self._round_by_look(now) if self._store.has_leases else self._full_round(now)
             self._store.checkpoint()
         self._cull(now)
+        self._fold(now)
         return workers
 
     def _round_by_look(self, now: Instant) -> list[Worker] | None:
         """Leases and the roll of workers tell in one statement whether anybody can have been lost."""
         survey = self._store.survey(self._worker)
+        self._is_folding = bool(survey.has_changes)
         is_lost = survey.expire_time is not None and survey.expire_time < now
         is_late = not self._full_time <= now < self._full_time + ALL
         workers = None
@@ -150,6 +154,11 @@ class Upkeep:
             if next(batches, None) is None:
                 self._culling.pop(0)
                 self._ended.append(Outcome(task.id, task.run, "succeed", now, started))
+
+    def _fold(self, now: Instant) -> None:
+        """One batch of what transactions have changed, into the counts that the statistics read."""
+        if self._is_folding:
+            self._is_folding = self._store.is_foldable(now) and self._store.fold(now) > 0
 
     def take_ended(self) -> list[Outcome]:
         """The ends of housekeeping tasks since it was last asked."""

@@ -11,8 +11,7 @@ import psycopg
 from headbox.clock import Clock, SharedClock
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span
-from headbox.storage import lifecycle
-from headbox.storage.housekeeping import housekeeping
+from headbox.storage.housekeeping import accept_housekeeping
 from headbox.storage.migrate import migrations
 from headbox.storage.postgres import backup as postgres_backup
 from headbox.storage.postgres import migrate as postgres_migrate
@@ -79,7 +78,7 @@ class PostgresStore(SQLStore):
             fresh = postgres_migrate.read_version(connection)[0] == 0
             postgres_migrate.upgrade(connection, finally_too=finally_too)
             if fresh:
-                lifecycle.enqueue(self._server, PostgresTransaction(connection), housekeeping(now))
+                accept_housekeeping(self._server, PostgresTransaction(connection), now)
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:

@@ -20,6 +20,7 @@ from headbox.storage.postgres.errors import Collision
 from headbox.storage.postgres.frontier import Frontier, Start, as_starts
 from headbox.storage.postgres.notices import News
 from headbox.storage.queries import formatted, load, payload_bytes
+from headbox.storage.tally import Tally
 
 COPY_ROWS = 200  # tasks from which on they are copied into the table
 STREAM_ROWS = 1000  # rows that a stream fetches at a time
@@ -58,6 +59,7 @@ class PostgresTransaction:
         self._undo = undo
         self.is_doomed = False
         self.news = News()
+        self.tally = Tally()
         self._frontier = frontier or Frontier()
         self._firsts: dict[tuple[str, bool, int], Start] = {}
 
@@ -151,6 +153,9 @@ class PostgresTransaction:
 
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
         return self.change(name, **columns(names, rows, texts=True), **parameters) if rows else 0
+
+    def batch_rows(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> list[Row]:
+        return self._run(name, {**columns(names, rows, texts=True), **parameters}).fetchall() if rows else []
 
     def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         with psycopg.Cursor(self._connection, row_factory=tuple_row) as cursor:

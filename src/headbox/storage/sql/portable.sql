@@ -183,9 +183,11 @@ SELECT id, host, boot_id, pid, process_start, app, queues, concurrency, start_ti
 FROM headbox_workers ORDER BY id
 
 -- survey --
--- How many workers there are, who, when the first lease of another one ends, and when housekeeping is due.
+-- How many workers there are, who, when the first lease of another one ends, when housekeeping is due, and whether there
+-- are changes that are not folded.
 SELECT count(*), coalesce({roll}, ''), min(CASE WHEN id <> :worker THEN heartbeat_time + lease END),
-    (SELECT min(due_time) FROM headbox_tasks WHERE {ready} AND queue = :housekeeping)
+    (SELECT min(due_time) FROM headbox_tasks WHERE {ready} AND queue = :housekeeping),
+    EXISTS (SELECT 1 FROM headbox_changes WHERE {unfolded})
 FROM headbox_workers
 
 -- publish --
@@ -208,6 +210,43 @@ SELECT publication FROM headbox_callables ORDER BY name
 -- declared_schedules --
 -- The live schedules that applications declare.
 SELECT {fields} FROM headbox_tasks WHERE schedule_name IS NOT NULL AND declared_by IS NOT NULL ORDER BY id
+
+-- counts --
+-- How many tasks of each queue are in each live state.
+SELECT queue, state, CAST(sum(number) AS bigint) FROM (
+    SELECT queue, state, number FROM headbox_counts
+    UNION ALL SELECT queue, was, -number FROM headbox_changes WHERE was IS NOT NULL AND {unfolded}
+    UNION ALL SELECT queue, became, number FROM headbox_changes WHERE became IS NOT NULL AND {unfolded}) AS moved
+GROUP BY queue, state HAVING sum(number) <> 0 ORDER BY queue
+
+-- periods --
+-- How often something has happened in each period, as far as it is folded: the fine ones since `fine_since`, the coarse
+-- ones since `coarse_since`, and ever.
+SELECT span, start_time, counted, number FROM headbox_periods
+WHERE span = 0 OR (span = :fine AND start_time >= :fine_since) OR (span = :coarse AND start_time >= :coarse_since)
+
+-- recent_changes --
+-- What has happened and is not folded yet, and in how many rows that is said.
+SELECT CAST(time / :fine AS bigint) * :fine, counted, CAST(sum(number) AS bigint), count(*)
+FROM headbox_changes WHERE {unfolded} GROUP BY time / :fine, counted
+
+-- is_foldable --
+-- Whether there are changes to fold.
+SELECT 1 FROM headbox_changes WHERE {foldable} LIMIT 1
+
+-- take_changes --
+-- Takes a batch of changes, to be folded.
+DELETE FROM headbox_changes WHERE id IN (SELECT id FROM headbox_changes WHERE {foldable} LIMIT :limit{pass_by})
+    AND {unfolded}
+RETURNING time, queue, was, became, counted, number
+
+-- drop_empty_counts --
+-- Queues that have no tasks in a state.
+DELETE FROM headbox_counts WHERE number = 0
+
+-- cull_periods --
+-- Periods that are past.
+DELETE FROM headbox_periods WHERE span = :span AND start_time < :before
 
 -- cull_history --
 -- Deletes a batch of runs that ended before.

@@ -32,7 +32,8 @@ FROM unnest(:id::text[], :run::bigint[], :state::text[], :start_time::bigint[], 
         :public_result::text[]) AS given (id, run, state, start_time, finish_time, result, public_result)
     JOIN headbox_tasks AS task ON task.id = given.id
 WHERE task.run = given.run AND task.state = 'running' AND task.worker || '' = :worker
-    AND task.scheduler IN ('immediate', 'at') AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
+    AND task.scheduler IN ('immediate', 'at') AND task.schedule_name IS NULL
+    AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
 FOR UPDATE OF task
 ON CONFLICT DO NOTHING
 
@@ -51,7 +52,8 @@ FROM unnest(:id::text[], :run::bigint[], :state::text[], :start_time::bigint[], 
         AS given (id, run, state, start_time, finish_time, result, public_result, exception, traceback, worker)
     JOIN headbox_tasks AS task ON task.id = given.id
 WHERE task.run = given.run AND task.state = 'running' AND task.worker || '' = given.worker
-    AND task.scheduler IN ('immediate', 'at') AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
+    AND task.scheduler IN ('immediate', 'at') AND task.schedule_name IS NULL
+    AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
 FOR UPDATE OF task
 ON CONFLICT DO NOTHING
 
@@ -60,6 +62,13 @@ ON CONFLICT DO NOTHING
 DELETE FROM headbox_tasks AS task USING unnest(:id::text[]) AS given (id)
 WHERE task.id = given.id AND task.state = 'running' AND task.worker || '' = :worker
     AND EXISTS (SELECT 1 FROM headbox_task_history AS archived WHERE archived.id = task.id AND archived.run = task.run)
+
+-- take_ends --
+-- The same, and tells which those were.
+DELETE FROM headbox_tasks AS task USING unnest(:id::text[]) AS given (id)
+WHERE task.id = given.id AND task.state = 'running' AND task.worker || '' = :worker
+    AND EXISTS (SELECT 1 FROM headbox_task_history AS archived WHERE archived.id = task.id AND archived.run = task.run)
+RETURNING task.id, task.queue
 
 -- levels --
 -- The levels (queue, is_async, priority) that have ready rows, each with its first row's due time and id; `queues` is a
@@ -165,3 +174,26 @@ FROM unnest(:queue::text[], :is_async::boolean[], :priority::bigint[]) AS level 
         WHERE {ready} AND queue = level.queue AND is_async = level.is_async AND priority = level.priority
             AND due_time > :now
         ORDER BY due_time LIMIT 1) AS next
+
+-- add_change --
+-- What a transaction has changed in how many tasks there are.
+INSERT INTO headbox_changes (time, queue, was, became, counted, number, task_id)
+SELECT * FROM unnest(:time::bigint[], :queue::text[], :was::text[], :became::text[], :counted::text[], :number::bigint[],
+    :task_id::text[])
+
+-- first_unfolded --
+-- Where to begin to look for changes that are not folded: past those that are gone, but that somebody's long transaction
+-- keeps. No transaction that can still add some has an id below the snapshot's.
+SELECT least(pg_snapshot_xmin(pg_current_snapshot()), (SELECT min(xid) FROM headbox_changes WHERE {unfolded}))::text
+
+-- add_count --
+-- Folds changes into how many tasks of a queue are in a state.
+INSERT INTO headbox_counts AS present (queue, state, number)
+SELECT * FROM unnest(:queue::text[], :state::text[], :number::bigint[])
+ON CONFLICT (queue, state) DO UPDATE SET number = present.number + excluded.number
+
+-- add_period --
+-- Folds changes into how often something has happened.
+INSERT INTO headbox_periods AS present (span, start_time, counted, number)
+SELECT * FROM unnest(:span::bigint[], :start_time::bigint[], :counted::text[], :number::bigint[])
+ON CONFLICT (span, start_time, counted) DO UPDATE SET number = present.number + excluded.number

@@ -24,7 +24,7 @@ SELECT ended ->> 2, ended ->> 3, ended ->> 4, CAST(ended ->> 5 AS BLOB), ended -
     0, 1, {kept}
 FROM (SELECT value AS ended FROM json_each(:rows)) CROSS JOIN headbox_tasks ON id = ended ->> 0
 WHERE run = ended ->> 1 AND state = 'running' AND worker = :worker AND scheduler IN ('immediate', 'at')
-    AND (attempts = 1 OR ended ->> 2 IN ('finished', 'canceled'))
+    AND schedule_name IS NULL AND (attempts = 1 OR ended ->> 2 IN ('finished', 'canceled'))
 ON CONFLICT DO NOTHING
 
 -- archive_end --
@@ -37,7 +37,7 @@ SELECT :state, :start_time, :finish_time, :result, :public_result, :exception, :
     {kept}
 FROM headbox_tasks
 WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker AND scheduler IN ('immediate', 'at')
-    AND (attempts = 1 OR :state IN ('finished', 'canceled'))
+    AND schedule_name IS NULL AND (attempts = 1 OR :state IN ('finished', 'canceled'))
 ON CONFLICT DO NOTHING
 
 -- delete_ends --
@@ -46,6 +46,14 @@ DELETE FROM headbox_tasks
 WHERE id IN (SELECT value ->> 0 FROM json_each(:rows)) AND +state = 'running' AND +worker = :worker
     AND EXISTS (SELECT 1 FROM headbox_task_history AS archived
                 WHERE archived.id = headbox_tasks.id AND archived.run = headbox_tasks.run)
+
+-- take_ends --
+-- The same, and tells which those were: at half as much again.
+DELETE FROM headbox_tasks
+WHERE id IN (SELECT value ->> 0 FROM json_each(:rows)) AND +state = 'running' AND +worker = :worker
+    AND EXISTS (SELECT 1 FROM headbox_task_history AS archived
+                WHERE archived.id = headbox_tasks.id AND archived.run = headbox_tasks.run)
+RETURNING id, queue
 
 -- levels --
 -- The levels (queue, is_async, priority) that have ready rows, each with its earliest due time; `queues` is a JSON list,
@@ -104,3 +112,22 @@ WHERE weight > :max_weight AND callable NOT IN (SELECT value FROM json_each(:unk
 -- When the next task of one level is due.
 SELECT min(due_time) FROM headbox_tasks
 WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time > :now
+
+-- add_change --
+-- What a transaction has changed in how many tasks there are.
+INSERT INTO headbox_changes (time, queue, was, became, counted, number, task_id)
+VALUES (:time, :queue, :was, :became, :counted, :number, :task_id)
+
+-- first_unfolded --
+-- Where to begin to look for changes that are not folded: at the beginning, for what is folded is gone.
+SELECT '0' WHERE :since IS NOT NULL
+
+-- add_count --
+-- Folds changes into how many tasks of a queue are in a state.
+INSERT INTO headbox_counts (queue, state, number) VALUES (:queue, :state, :number)
+ON CONFLICT (queue, state) DO UPDATE SET number = number + excluded.number
+
+-- add_period --
+-- Folds changes into how often something has happened.
+INSERT INTO headbox_periods (span, start_time, counted, number) VALUES (:span, :start_time, :counted, :number)
+ON CONFLICT (span, start_time, counted) DO UPDATE SET number = number + excluded.number

@@ -21,6 +21,7 @@ from headbox.storage.database import Ask, Level, Row, Rows, Transaction
 from headbox.storage.queries import load, numbered, payload_bytes
 from headbox.storage.records import Worker
 from headbox.storage.sqlite.write_lock import write_lock
+from headbox.storage.tally import Tally
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ class SQLiteTransaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._statements = load("sqlite")
+        self.tally = Tally()
 
     def one(self, name: str, /, **parameters: Any) -> Row | None:
         return cast("Row | None", self._connection.execute(self._statements[name], parameters).fetchone())
@@ -51,6 +53,9 @@ class SQLiteTransaction:
 
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
         return self.change(name, rows=msgspec.json.encode(rows).decode(), **parameters)
+
+    def batch_rows(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> list[Row]:
+        return self.all(name, rows=msgspec.json.encode(rows).decode(), **parameters)
 
     def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:
         """A statement for each level: they cost nothing but themselves here."""

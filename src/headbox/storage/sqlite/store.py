@@ -12,8 +12,8 @@ from typing import Any
 from headbox.clock import Clock, SystemClock
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span
-from headbox.storage import lifecycle, migrate
-from headbox.storage.housekeeping import housekeeping
+from headbox.storage import migrate
+from headbox.storage.housekeeping import accept_housekeeping
 from headbox.storage.sql_store import SQLStore
 from headbox.storage.sqlite.database import SQLiteDatabase, SQLiteTransaction
 from headbox.storage.sqlite.watch import SQLiteWatch
@@ -37,7 +37,7 @@ class SQLiteStore(SQLStore):
             fresh = migrate.sqlite_version(connection)[0] == 0
             migrate.upgrade_sqlite(connection)
             if fresh:
-                lifecycle.enqueue(self._file, SQLiteTransaction(connection), housekeeping(now))
+                accept_housekeeping(self._file, SQLiteTransaction(connection), now)
 
     def upgrade(self, now: Instant) -> None:
         """The same: an SQLite schema is upgraded at every start."""

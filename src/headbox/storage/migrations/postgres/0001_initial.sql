@@ -147,6 +147,39 @@ CREATE TABLE headbox_holds (
 );
 CREATE INDEX headbox_holds_task ON headbox_holds (task_id);
 
+-- What transactions have changed in how many tasks there are, until it is folded into the counts: rows are only ever
+-- added, so nobody waits for them. `was`, `became`: live states; `counted`: what has happened (enqueued, how runs ended);
+-- `task_id`: nothing else tells that this task has changed. `xid`: which rows can still come, that none is missed.
+CREATE TABLE headbox_changes (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    time bigint NOT NULL,
+    queue text COLLATE "C" NOT NULL,
+    was text,
+    became text,
+    counted text,
+    number bigint NOT NULL,
+    task_id text,
+    PRIMARY KEY (xid, id)
+) WITH (autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+
+-- How many tasks of a queue are in a live state; those of `headbox_changes` come to it.
+CREATE TABLE headbox_counts (
+    queue text COLLATE "C" NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    number bigint NOT NULL,
+    PRIMARY KEY (queue, state)
+) WITH (fillfactor = 50);
+
+-- How often something has happened within a period of so many microseconds (0: ever).
+CREATE TABLE headbox_periods (
+    span bigint NOT NULL,
+    start_time bigint NOT NULL,
+    counted text COLLATE "C" NOT NULL,
+    number bigint NOT NULL,
+    PRIMARY KEY (span, start_time, counted)
+) WITH (fillfactor = 50);
+
 CREATE TABLE headbox_workers (
     id text COLLATE "C" NOT NULL PRIMARY KEY,
     host text NOT NULL,

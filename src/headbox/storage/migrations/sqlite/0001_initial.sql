@@ -133,6 +133,37 @@ CREATE TABLE headbox_holds (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX headbox_holds_task ON headbox_holds (task_id);
 
+-- What transactions have changed in how many tasks there are, until it is folded into the counts: rows are only ever
+-- added, so nobody waits for them. `was`, `became`: live states; `counted`: what has happened (enqueued, how runs ended);
+-- `task_id`: nothing else tells that this task has changed.
+CREATE TABLE headbox_changes (
+    id INTEGER NOT NULL PRIMARY KEY,
+    time INTEGER NOT NULL,
+    queue TEXT NOT NULL,
+    was TEXT,
+    became TEXT,
+    counted TEXT,
+    number INTEGER NOT NULL,
+    task_id TEXT
+) STRICT;
+
+-- How many tasks of a queue are in a live state; those of `headbox_changes` come to it.
+CREATE TABLE headbox_counts (
+    queue TEXT NOT NULL,
+    state TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (queue, state)
+) STRICT, WITHOUT ROWID;
+
+-- How often something has happened within a period of so many microseconds (0: ever).
+CREATE TABLE headbox_periods (
+    span INTEGER NOT NULL,
+    start_time INTEGER NOT NULL,
+    counted TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (span, start_time, counted)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE headbox_workers (
     id TEXT NOT NULL PRIMARY KEY,
     host TEXT NOT NULL,

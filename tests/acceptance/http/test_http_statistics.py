@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Any
+
+from headbox.domain.task import MINUTE, SECOND
+from headbox.storage.records import Report
+
+OUTCOMES = {"finished": 0, "error": 0, "timed_out": 0, "canceled": 0, "reset": 0}
+
+
+def test_the_statistics_count_tasks_by_state_and_queue(mill: Any) -> None:
+    mill.running(queue="a")
+    for _ in range(2):
+        mill.task(queue="b")
+    mill.store.suspend(mill.task(queue="b").id, mill.clock.time)
+    mill.pass_time(90 * SECOND)
+    found = mill.admin.get("/statistics/").json()
+    assert found["time"] == "2026-12-01T12:01:30Z"
+    assert found["states"] == {"waiting": 4, "running": 1, "reset": 0, "suspended": 1}  # the housekeeping waits too
+    a, b, headbox = found["queues"]
+    assert a == {"name": "a", "waiting": 0, "running": 1, "reset": 0, "suspended": 0, "oldest_ready_seconds": None}
+    assert b == {"name": "b", "waiting": 2, "running": 0, "reset": 0, "suspended": 1, "oldest_ready_seconds": 90.0}
+    assert headbox["name"] == "headbox"
+    assert found["oldest_ready_seconds"] == 90.0
+
+
+def test_the_statistics_tell_how_runs_ended_and_how_late_they_started(mill: Any) -> None:
+    mill.finished()
+    mill.finish(mill.running(), "fail")
+    mill.store.exchange("a", Report(lateness=[3_000, 400 * SECOND], late=1), None, mill.clock.time)
+    found = mill.admin.get("/statistics/").json()
+    ended = OUTCOMES | {"finished": 1, "error": 1}
+    assert [found["throughput"][span] for span in ("minute", "hour", "total")] == [ended] * 3
+    assert found["throughput"]["second"] == OUTCOMES | {"finished": 0.1, "error": 0.1}
+    late = {"starts": 2, "late": 1, "p50_seconds": 0.005, "p95_seconds": 500.0, "max_seconds": 500.0}
+    assert found["lateness"] == {"hour": late, "total": {"starts": 2, "late": 1}}
+    assert len(found["minutes"]) == 60
+    minute = {"enqueued": 4, **ended, "starts": 2, "late": 1, "p95_seconds": 500.0}
+    assert found["minutes"][-1] == {"time": "2026-12-01T12:00:00Z"} | minute
+    assert found["days"] == [{"time": "2026-12-01T00:00:00Z"} | minute]
+    mill.pass_time(MINUTE)
+    quiet = mill.admin.get("/statistics/").json()["minutes"]
+    assert quiet[-2] == found["minutes"][-1]
+    assert quiet[-1] == {"time": "2026-12-01T12:01:00Z", "enqueued": 0, **OUTCOMES, "starts": 0, "late": 0} | {
+        "p95_seconds": None
+    }
+
+
+def test_the_statistics_take_the_permission_to_read(mill: Any) -> None:
+    assert mill.client("readers").get("/statistics/").status_code == 200
+    assert mill.client().get("/statistics/").status_code == 403
+    assert mill.anonymous().get("/statistics/").status_code == 401
