@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
+from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant
 
 
@@ -27,7 +29,8 @@ class SystemClock:
 
 class SharedClock:
     """A clock that many hosts share: what `ask` said last (a database's time), plus the time that this machine has
-    counted since, suspended or not. It never looks at the machine's own date."""
+    counted since, suspended or not. It never looks at the machine's own date, and only the first answer is waited for:
+    later ones come by a thread, however long they take."""
 
     AGE = 10_000_000_000  # ns after which it asks again
 
@@ -40,8 +43,12 @@ class SharedClock:
     def now(self) -> Instant:
         """The present instant. Raises what `ask` raises, but only until it has answered once."""
         with self._lock:
-            if self._asked_at is None or boot_time() - self._asked_at > self.AGE:
-                self._synchronise()
+            now = boot_time()
+            if self._asked_at is None:
+                self._set(self._ask(), now)
+            elif now - self._asked_at > self.AGE:
+                self._asked_at = now  # without an answer, that of last time will do for another while
+                threading.Thread(target=self._synchronise, name="headbox-clock", daemon=True).start()
             return boot_time() // 1000 + self._offset
 
     def learn(self, instant: Instant, asked_at: int) -> None:
@@ -55,14 +62,8 @@ class SharedClock:
 
     def _synchronise(self) -> None:
         before = boot_time()
-        try:
-            instant = self._ask()
-        except Exception:
-            if self._asked_at is None:
-                raise
-            self._asked_at = before  # the answer of last time will do for another while
-            return
-        self._set(instant, before)
+        with suppress(StorageError):
+            self.learn(self._ask(), before)
 
 
 def boot_time() -> int:

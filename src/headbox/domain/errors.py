@@ -60,6 +60,10 @@ class StorageUnavailable(StorageError):
     """The database is away for now; the same call may go through later."""
 
 
+class OutcomeUnknown(StorageUnavailable):
+    """The database went away while it committed: what was asked may have been done or not, so it is not asked again."""
+
+
 class Superseded(HeadboxError):
     """The worker's row is gone: others have taken over its tasks, and it must start afresh under a new id."""
 

@@ -96,6 +96,11 @@ class Store(Protocol):
         ...
 
     @property
+    def is_remote(self) -> bool:
+        """Whether even the shortest reading may have to wait for a network."""
+        ...
+
+    @property
     def has_leases(self) -> bool:
         """Whether a worker is alive for as long as it renews its lease; else for as long as its process is."""
         ...

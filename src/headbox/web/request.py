@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope
 
-from headbox.domain.errors import StorageUnavailable
+from headbox.domain.errors import OutcomeUnknown, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.store import Store
 from headbox.web.problems import Problem
@@ -109,21 +109,29 @@ class Request:
         return quote(self.scope.get("root_path", "")) + path
 
     async def read(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What a single-row reading gives, on the event loop: for such short ones a thread costs more than it saves."""
+        """What a single-row reading gives; on the event loop, unless it has to wait for a network: for such short ones
+        a thread costs more than it saves."""
+        if self.store.is_remote:
+            return await self.call(verb, *args, **kwargs)
         try:
             return verb(*args, **kwargs)
         except StorageUnavailable:
             return await self.call(verb, *args, **kwargs)
 
     async def call(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What the verb gives, in a thread; retried for as long as the call may take while the database is away."""
-        deadline = self._deadline = self._deadline or time.monotonic() + RETRY_TIME
+        """What the verb gives, in a thread; while the database is away it is retried where that is safe, as often as
+        the call has time for an attempt like the last: a store may have waited by itself."""
         pause = FIRST_PAUSE
         while True:
+            begun = time.monotonic()
             try:
                 return await self.run(verb, *args, **kwargs)
+            except OutcomeUnknown:
+                raise
             except StorageUnavailable:
-                if time.monotonic() + pause > deadline:
+                self._deadline = self._deadline or begun + RETRY_TIME
+                now = time.monotonic()
+                if now + pause + (now - begun) > self._deadline:
                     raise
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 1.0)

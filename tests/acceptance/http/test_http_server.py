@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from headbox.config import Settings
-from headbox.domain.errors import ConfigError, StorageUnavailable
+from headbox.domain.errors import ConfigError, OutcomeUnknown, StorageUnavailable
 from headbox.web import asgi_app
 from headbox.web.server import make_server
 
@@ -170,6 +170,49 @@ def test_a_database_that_stays_away_is_a_503_that_says_when_to_try_again(
     assert response.headers["content-type"] == "application/problem+json"
     assert int(response.headers["retry-after"]) > 0
     assert 2 <= len(calls) < 10
+
+
+def test_a_store_that_has_waited_by_itself_is_not_asked_again(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def wait_in_vain(id: str) -> Any:
+        calls.append(id)
+        threading.Event().wait(0.15)
+        raise StorageUnavailable("it stays away")
+
+    monkeypatch.setattr("headbox.web.request.RETRY_TIME", 0.2)
+    monkeypatch.setattr(mill.store, "cancel", lambda id, _now: wait_in_vain(id))
+    task = mill.task()
+    assert mill.admin.post(f"/tasks/{task.id}/cancel/").status_code == 503
+    assert calls == [task.id]
+
+
+def test_a_change_that_may_have_been_done_is_not_asked_for_again(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def cancel(id: str, _now: int) -> Any:
+        calls.append(id)
+        raise OutcomeUnknown("what was asked may have been done or not: look before you ask again")
+
+    monkeypatch.setattr(mill.store, "cancel", cancel)
+    task = mill.task()
+    answer = mill.admin.post(f"/tasks/{task.id}/cancel/")
+    assert answer.status_code == 503 and "may have been done or not" in answer.json()["detail"]
+    assert calls == [task.id]
+
+
+def test_nobody_waits_for_the_network_on_the_event_loop(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of this machine is read at once; a server may take its time."""
+    threads: set[str] = set()
+    user = mill.store.user
+
+    def note_thread(name: str) -> Any:
+        threads.add(threading.current_thread().name)
+        return user(name)
+
+    monkeypatch.setattr(mill.store, "user", note_thread)
+    assert mill.admin.get("/workers/").status_code == 200
+    assert all(name.startswith("headbox-api") for name in threads) == mill.store.is_remote and threads
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

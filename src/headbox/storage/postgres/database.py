@@ -15,7 +15,7 @@ import psycopg
 from psycopg import conninfo, errors
 from psycopg.pq import TransactionStatus
 
-from headbox.domain.errors import StorageError, StorageUnavailable
+from headbox.domain.errors import OutcomeUnknown, StorageError, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
 from headbox.storage.database import Transaction
@@ -125,7 +125,7 @@ class PostgresDatabase:
                     what = "the connection broke, and nothing was written; try again"
                     raise ConnectionLost(f"{self.where}: {what}") from error
             what = "the connection broke while it committed; what was asked may have been done or not: look before you"
-            unknown = ConnectionLost if is_repeatable else StorageUnavailable
+            unknown = ConnectionLost if is_repeatable else OutcomeUnknown
             raise unknown(f"{self.where}: {what} ask again") from error
         if done.statusmessage != "COMMIT":
             raise StorageError(f"{self.where}: a statement had failed, so nothing was written; see the server's log")

@@ -60,6 +60,11 @@ class PostgresStore(SQLStore):
         return SharedClock(self.time)
 
     @property
+    def is_remote(self) -> bool:
+        """The database is a server's."""
+        return True
+
+    @property
     def has_leases(self) -> bool:
         """A worker is alive for as long as it renews its lease."""
         return True

@@ -112,6 +112,11 @@ class SQLiteStore(SQLStore):
         return SystemClock()
 
     @property
+    def is_remote(self) -> bool:
+        """The database is a file of this machine."""
+        return False
+
+    @property
     def has_leases(self) -> bool:
         """A worker is alive while its process holds a lock."""
         return False

@@ -1,0 +1,71 @@
+"""The clock that many hosts share: it asks the database now and then, and never keeps anybody waiting for that."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from headbox import clock as clock_module
+from headbox.clock import SharedClock
+from headbox.domain.errors import StorageUnavailable
+
+SECOND = 1_000_000
+NOON = 1_795_000_000 * SECOND
+
+
+@pytest.fixture
+def boot(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the machine has counted, in nanoseconds: set by hand."""
+    counted = [5_000_000_000]
+    monkeypatch.setattr(clock_module, "boot_time", lambda: counted[0])
+    return counted
+
+
+def test_the_first_answer_is_waited_for_and_its_failure_told(boot: list[int]) -> None:
+    answers: list[Callable[[], int]] = [_away, lambda: NOON]
+    clock = SharedClock(lambda: answers.pop(0)())
+    with pytest.raises(StorageUnavailable):
+        clock.now()
+    assert clock.now() == NOON
+    boot[0] += 9_000_000_000
+    assert clock.now() == NOON + 9 * SECOND
+
+
+def test_a_database_that_answers_late_or_never_keeps_nobody_waiting(boot: list[int]) -> None:
+    asked, may_answer = threading.Semaphore(0), threading.Event()
+    answers: list[Callable[[], int]] = [lambda: NOON, lambda: _late(may_answer, NOON + 60 * SECOND), _away]
+
+    def ask() -> int:
+        asked.release()
+        return answers.pop(0)()
+
+    clock = SharedClock(ask)
+    assert clock.now() == NOON and asked.acquire(timeout=30)
+    boot[0] += 11_000_000_000
+    assert clock.now() == clock.now() == NOON + 11 * SECOND  # it has asked, once
+    assert asked.acquire(timeout=30) and not asked.acquire(blocking=False)
+    may_answer.set()
+    _until(lambda: clock.now() == NOON + 60 * SECOND)
+    boot[0] += 11_000_000_000
+    assert clock.now() == NOON + 71 * SECOND and asked.acquire(timeout=30)
+    assert answers == []
+
+
+def _away() -> int:
+    raise StorageUnavailable("it is away")
+
+
+def _late(may_answer: threading.Event, instant: int) -> int:
+    assert may_answer.wait(30)
+    return instant
+
+
+def _until(condition: Callable[[], Any]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    pytest.fail("in vain")
