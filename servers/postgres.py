@@ -23,11 +23,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Server:
-    """A PostgreSQL server in a folder of its own; `stop`, `kill` and `start` are what the fault tests do to it."""
+    """A PostgreSQL server in a folder of its own (a disk of its own, if one is given), with settings beside the usual;
+    `stop`, `kill` and `start` are what the fault tests do to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Path | None = None, **settings: object) -> None:
+        self._settings = settings
         self._binaries = binaries()
-        self._folder = Path(tempfile.mkdtemp(prefix="headbox-postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="headbox-postgres-", dir=disk))
         self._user: dict[str, Any] = {}
         if os.getuid() == 0:  # PostgreSQL refuses to run as root
             os.chown(self._folder, _NOBODY, _NOBODY)
@@ -60,6 +62,7 @@ class Server:
             "unix_socket_directories": "",
             "lc_messages": "C",
             "max_connections": 200,
+            **self._settings,
         }
         command = [str(self._binaries / "postgres"), "-D", str(self._folder / "data")]
         for name, value in settings.items():
@@ -80,6 +83,11 @@ class Server:
                 if "ready to accept connections" in line:
                     ready.set()
         ready.set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """Ends every connection and the server ("fast")."""
