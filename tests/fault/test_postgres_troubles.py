@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from headbox import Task
+from headbox import Task, TaskQueue
 from headbox.storage.store import Store, open_store
 from servers.postgres import PASSWORD, ROLE, Server
 from tests.fault.chaos import workload
@@ -35,14 +35,14 @@ END_OTHERS = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 class Site:
     """A server, a worker, an API, and somebody else who may do everything."""
 
-    def __init__(self, server: Server, disk: Path | None, folder: Path) -> None:
+    def __init__(self, server: Server, disk: Path | None, folder: Path, lease: int) -> None:
         self.server = server
         self.disk = disk
         self.journal = Journal(folder / "journal")
         self.store: Store = open_store(server.url)
         self.store.initialise(self.store.clock().now())
         environment = {
-            "HEADBOX_DATABASE": server.url, "HEADBOX_LEASE": "600", "HEADBOX_SECRET_KEYS": KEY,
+            "HEADBOX_DATABASE": server.url, "HEADBOX_LEASE": str(lease), "HEADBOX_SECRET_KEYS": KEY,
             "HEADBOX_ADMIN_PASSWORD": SECRET, "CHAOS_JOURNAL": str(self.journal.path),
         }  # fmt: skip
         self.work = Process("work", ["work", "--app", "tests.fault.chaos.workload:queue"], folder, environment)
@@ -127,10 +127,28 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         disk = stack.enter_context(small_disk()) if request.param is fill_disk else None
         server = Server(disk, max_connections=20, min_wal_size="32MB", max_wal_size="64MB")
         stack.callback(server.remove)
-        site = Site(server, disk, tmp_path)
+        lease = 3 if request.param is make_transactions_read_only else 600  # s: nobody is taken for dead by mistake
+        site = Site(server, disk, tmp_path, lease)
         stack.callback(site.close)
         stack.enter_context(workload.queue.using(site.store, site.store.clock()))
         yield site
+
+
+@contextmanager
+def make_transactions_read_only(site: Site) -> Iterator[None]:
+    with site.admin() as admin:
+        for setting in ("on", "off"):
+            admin.execute("SET default_transaction_read_only = off")
+            admin.execute(f"ALTER SYSTEM SET default_transaction_read_only = {setting}")
+            admin.execute("SELECT pg_reload_conf()")
+            if setting == "on":
+                until(lambda: _is_read_only(site), "the server to read its settings")
+                yield
+
+
+def _is_read_only(site: Site) -> bool:
+    with site.admin() as connection:
+        return connection.execute("SHOW transaction_read_only").fetchone() == ("on",)
 
 
 Trouble = Callable[[Site], AbstractContextManager[None]]
@@ -162,6 +180,22 @@ def test_a_trouble_of_the_server_is_named_and_outlived(site: Site, trouble: Trou
     until(lambda: site.journal.ended() == 2, "the next task to run")
     assert site.work.pid == pid and site.work.process.poll() is None
     assert "Traceback" not in site.work.log + site.api.log
+
+
+@pytest.mark.parametrize("site", [make_transactions_read_only], indirect=True)
+def test_a_server_on_which_transactions_are_read_only_by_default_makes_no_difference(site: Site) -> None:
+    """As operators have it before a failover, or on a server that is mostly read: whoever writes says so."""
+    with make_transactions_read_only(site):
+        beat = site.store.workers()[0].heartbeat_time
+        assert workload.queue.enqueue(workload.nothing, ["python"]).wait(30)
+        assert site.post()[0] == 202
+        until(lambda: site.journal.ended() == 2, "both tasks to run")
+        until(lambda: site.store.workers()[0].heartbeat_time > beat, "a lease to be renewed")
+        site.store.rescue(site.store.clock().now())
+        new = TaskQueue(site.server.url)
+        assert new.count(state="incomplete") == 2  # the housekeeping's
+        new.close()
+    assert "read-only" not in site.work.log + site.api.log
 
 
 def _says(said: str, text: str) -> bool:
