@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Final, TypeVar
 
-from headbox.cli.progress import amount, bar
+from headbox.cli.progress import bar
 from headbox.cli.table import cut
 from headbox.cli.terminal import NO_COLOURS, legible, width_of
 from headbox.cli.times import show_span
+from headbox.domain.progress import amount
 
 T = TypeVar("T")
 
