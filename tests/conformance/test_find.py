@@ -6,8 +6,8 @@ import pytest
 
 from headbox.domain.errors import InvalidFilter, UnknownTask
 from headbox.domain.states import COMPLETE, STATES
-from headbox.domain.task import HOUR, MINUTE, SECOND, SYSTEM_QUEUE
-from headbox.storage.records import Filter
+from headbox.domain.task import DAY, HOUR, MINUTE, SECOND, SYSTEM_QUEUE
+from headbox.storage.records import Filter, Report, Start
 from headbox.storage.store import Store
 
 if TYPE_CHECKING:
@@ -227,3 +227,65 @@ def test_the_history_of_a_task_is_its_archived_runs_newest_first(scene: Scene) -
     assert scene.store.run(task.id, 4) is None and scene.store.run("nobody", 1) is None
     with pytest.raises(UnknownTask):
         scene.store.history("nobody")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"method_name": "make_Paper"}, "MAKE_p"),
+        ({"callable": "mill.wire:press"}, "wire:PR"),
+        ({"class_name": "Vat"}, "vat"),
+        ({"job_id": "night shift"}, "night s"),
+        ({"args": b'["fedora-41"]'}, "FEDORA-4"),
+        ({"kwargs": '{"über": "中文 \\\\"}'.encode()}, "中文"),
+        ({"args": b'["a\\\\b"]', "public_args": '["a\\\\b"]'}, "A\\\\B"),
+        ({"public_args": '["[100%!]"]', "args": b"\x80\xff"}, "100%!"),
+        ({"public_kwargs": '{"ÉTÉ": 1}', "kwargs": b"\x80"}, "ÉtÉ"),
+    ],
+)  # fmt: skip
+def test_a_text_is_found_in_names_and_shown_arguments(scene: Scene, changes: dict[str, Any], text: str) -> None:
+    task = scene.enqueue(**changes)
+    scene.enqueue(args=b'["100 !"]', method_name="makeXpaper")
+    assert find(scene, text=text) == [scene.get(task)]
+    assert find(scene, text=text + "#") == []
+
+
+def test_a_text_is_found_in_an_id_and_an_exception_and_never_in_what_is_not_shown(scene: Scene) -> None:
+    failed = scene.running()
+    scene.finish(failed, "fail", exception="No such Feed")
+    secret = scene.enqueue(args=b'["hunter2"]', public_args='["***"]')
+    assert find(scene, text="such feed", states=("archived",)) == [scene.get(failed)]
+    assert find(scene, text=secret.id.upper()) == [secret]
+    assert find(scene, text="hunter2") == []
+
+
+def test_so_many_runs_of_a_history_are_its_newest(scene: Scene) -> None:
+    schedule = scene.enqueue_hourly()
+    for _ in range(3):
+        scene.pass_time(HOUR)
+        scene.finish(scene.claim()[0])
+    runs = scene.store.history(schedule.id)
+    assert len(runs) == 3 and scene.store.history(schedule.id, 2) == runs[:2]
+
+
+def test_running_tasks_come_the_longest_running_first(scene: Scene) -> None:
+    late, early, starting = (scene.running() for _ in range(3))
+    scene.enqueue()
+    for task, ago in ((late, 1), (early, 2)):
+        start = Start(task.id, task.run, scene.now - ago)
+        scene.store.exchange("a", Report(starts=[start]), None, scene.now)
+    assert [task.id for task in scene.store.running(10)] == [early.id, late.id, starting.id]
+    assert [task.id for task in scene.store.running(2)] == [early.id, late.id]
+
+
+def test_what_comes_next_is_told_whatever_its_queue_and_priority(scene: Scene) -> None:
+    times = {minutes: scene.now + minutes * MINUTE for minutes in (3, 1, 2, 4)}
+    for queue, (minutes, due) in zip(("a", "b", "a", "c"), times.items(), strict=True):
+        scene.enqueue(due_time=due, queue=queue, priority=minutes % 2, is_async=minutes == 4)
+    scene.enqueue()
+    suspended = scene.enqueue(due_time=scene.now + SECOND)
+    scene.store.suspend(suspended.id, scene.now)
+    upcoming = [task for task in scene.store.upcoming(scene.now, 10) if task.queue != SYSTEM_QUEUE]
+    assert [task.due_time for task in upcoming] == sorted(times.values())
+    assert [task.due_time for task in scene.store.upcoming(scene.now, 2)] == sorted(times.values())[:2]
+    assert scene.store.upcoming(scene.now + 10 * DAY, 10) == []

@@ -6,8 +6,11 @@ here, from a table of columns; every value is a parameter."""
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from itertools import groupby, islice
+from operator import attrgetter
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import msgspec
@@ -44,6 +47,8 @@ _COLUMNS = {
     "owners": "owner",
 }
 _FIELDS = ", ".join(FIELDS)
+MOST = 2**63 - 1
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class Cursor(msgspec.Struct, array_like=True, frozen=True):
@@ -72,8 +77,9 @@ class Cursor(msgspec.Struct, array_like=True, frozen=True):
 class Selection:
     """A filter as SQL: one statement for current tasks, one for archived runs, None where it asks for none."""
 
-    def __init__(self, filter: Filter, now: Instant, finished_lifetime: Span) -> None:
+    def __init__(self, filter: Filter, now: Instant, finished_lifetime: Span, searched: str = "") -> None:
         self._parameters: dict[str, Any] = {}
+        self._searched = searched
         states = filter.states or (("archived",) if filter.outcomes else ("current",))
         live = {state for name in states for state in LIVE_STATES.get(name, ())}
         complete = {state for name in states for state in COMPLETE_STATES.get(name, ())}
@@ -105,6 +111,9 @@ class Selection:
             conditions.append(f"scheduled_time < {self._parameter(filter.scheduled_before)}")
         if filter.scheduled_after is not None:
             conditions.append(f"scheduled_time > {self._parameter(filter.scheduled_after)}")
+        if filter.text:
+            likes = (f"{self._searched} LIKE {self._parameter(each)} ESCAPE '!'" for each in _patterns(filter.text))
+            conditions.append(f"({' OR '.join(likes)})")
         return conditions
 
     def _parameter(self, value: Any) -> str:
@@ -163,6 +172,13 @@ class Selection:
         return total
 
 
+def _patterns(text: str) -> list[str]:
+    """What is like the text: in text, and in bytes as PostgreSQL tells them (what is beyond ASCII in octal)."""
+    literal = re.sub("[!%_]", lambda special: "!" + special[0], text.translate(_LOWER))
+    octal = re.sub(r"[^\x00-\x7f]+", lambda some: "".join(f"\\{byte:03o}" for byte in some[0].encode()), literal)
+    return [f"%{each}%" for each in dict.fromkeys((literal, octal))]
+
+
 def stream(tx: Transaction, selection: Selection) -> Iterator[Task]:
     """Everything selected, in order, row by row."""
     yield from selection.current(tx)
@@ -190,9 +206,19 @@ def run(tx: Transaction, id: str, run: int) -> Task | None:
     return None if row is None else Task(*row)
 
 
-def history(tx: Transaction, id: str) -> list[Task]:
+def upcoming(tx: Transaction, now: Instant, limit: int) -> list[Task]:
+    """What is due next: a few of each level, by the index that claims use."""
+    levels = [row[:3] for row in tx.all("levels", queues=None)]
+    found: list[Task] = []
+    for queue, is_async, priority in levels:
+        place = {"queue": queue, "is_async": is_async, "priority": priority}
+        found += (Task(*row) for row in tx.all("upcoming", now=now, limit=limit, **place))
+    return sorted(found, key=attrgetter("due_time", "id"))[:limit]
+
+
+def history(tx: Transaction, id: str, limit: int | None = None) -> list[Task]:
     """A task's archived runs, newest first; UnknownTask."""
-    runs = [Task(*row) for row in tx.all("history", id=id)]
+    runs = [Task(*row) for row in tx.all("history", id=id, limit=MOST if limit is None else limit)]
     if not runs and tx.one("live", id=id) is None:
         raise UnknownTask(f"no task has the id {id}; `GET /tasks/` lists those that exist")
     return runs

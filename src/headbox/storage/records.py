@@ -30,6 +30,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     owners: tuple[str, ...] = ()
     scheduled_before: Instant | None = None
     scheduled_after: Instant | None = None
+    text: str | None = None  # somewhere in its id, names, job, arguments or exception; ASCII letters of either case
     visible_to: str | None = None  # a caller without READ sees only what it owns
 
 

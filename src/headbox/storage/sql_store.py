@@ -101,7 +101,7 @@ class SQLStore:
     # read
 
     def _select(self, filter: Filter, now: Instant) -> reading.Selection:
-        return reading.Selection(filter, now, self._finished_lifetime)
+        return reading.Selection(filter, now, self._finished_lifetime, self._database.searched)
 
     def get(self, id: str) -> Task:
         return self._database.read(lambda tx: lifecycle.get(tx, id))
@@ -119,8 +119,14 @@ class SQLStore:
     def count(self, filter: Filter, now: Instant) -> int:
         return self._database.read(lambda tx: self._select(filter, now).count(tx))
 
-    def history(self, id: str) -> list[Task]:
-        return self._database.read(lambda tx: reading.history(tx, id))
+    def history(self, id: str, limit: int | None = None) -> list[Task]:
+        return self._database.read(lambda tx: reading.history(tx, id, limit))
+
+    def running(self, limit: int) -> list[Task]:
+        return self._database.read(lambda tx: [Task(*row) for row in tx.all("running", limit=limit)])
+
+    def upcoming(self, now: Instant, limit: int) -> list[Task]:
+        return self._database.read(lambda tx: reading.upcoming(tx, now, limit))
 
     def snapshots(self) -> list[Task]:
         return self._database.read(reading.snapshots)

@@ -144,8 +144,14 @@ class Store(Protocol):
         """All that the filter finds in one consistent reading, in order, row by row."""
 
     def count(self, filter: Filter, now: Instant) -> int: ...
-    def history(self, id: str) -> list[Task]:
-        """The task's archived runs, newest first; UnknownTask if the id is unknown."""
+    def history(self, id: str, limit: int | None = None) -> list[Task]:
+        """The task's archived runs, or so many of them, newest first; UnknownTask if the id is unknown."""
+
+    def running(self, limit: int) -> list[Task]:
+        """Running tasks, the longest running first; at a cost that does not grow with what waits."""
+
+    def upcoming(self, now: Instant, limit: int) -> list[Task]:
+        """Ready tasks that are not due yet, the next first; at the same cost however many there are."""
 
     def snapshots(self) -> list[Task]:
         """The tasks that have a snapshot."""

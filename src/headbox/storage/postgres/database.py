@@ -49,8 +49,17 @@ _END_BACKEND: Final = (
 _TIME: Final = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
+# Where public JSON is missing the payload itself is plain JSON. Bytes beyond ASCII are told in octal: see reading.py.
+SEARCHED: Final = (
+    "lower(concat_ws(' ', id, method_name, callable, class_name, job_id, schedule_name, exception,"
+    " coalesce(public_args, encode(args, 'escape')), coalesce(public_kwargs, encode(kwargs, 'escape'))) COLLATE \"C\")"
+)
+
+
 class PostgresDatabase:
     """One database of a server. Nothing is opened before first use; after a fork everything is opened afresh."""
+
+    searched = SEARCHED
 
     def __init__(self, url: str) -> None:
         self.url = url

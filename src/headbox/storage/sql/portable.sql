@@ -23,7 +23,18 @@ SELECT state FROM headbox_task_history WHERE id = :id AND run = :run AND worker 
 
 -- history --
 -- The archived runs of a task, newest first.
-SELECT {fields} FROM headbox_task_history WHERE id = :id ORDER BY run DESC
+SELECT {fields} FROM headbox_task_history WHERE id = :id ORDER BY run DESC LIMIT :limit
+
+-- running --
+-- The tasks that have been running longest; those whose start is not recorded yet come last.
+SELECT {fields} FROM headbox_tasks WHERE state = 'running'
+ORDER BY CASE WHEN start_time IS NULL THEN 1 ELSE 0 END, start_time, id LIMIT :limit
+
+-- upcoming --
+-- What is due next of one level.
+SELECT {fields} FROM headbox_tasks
+WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority AND due_time > :now
+ORDER BY due_time, id LIMIT :limit
 
 -- unique_in_the_way --
 -- The incomplete task that has this key.

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
@@ -93,8 +93,20 @@ class _Work(Generic[T]):
         return cast("T", self.value)
 
 
+# Where public JSON is missing the payload itself is plain JSON. LIKE looks past the case of ASCII letters.
+SEARCHED: Final = " || ' ' || ".join(
+    (
+        "id", "method_name", "callable", "coalesce(class_name, '')", "coalesce(job_id, '')",
+        "coalesce(schedule_name, '')", "coalesce(exception, '')", "coalesce(public_args, CAST(args AS TEXT), '')",
+        "coalesce(public_kwargs, CAST(kwargs AS TEXT), '')",
+    )
+)  # fmt: skip
+
+
 class SQLiteDatabase:
     """One database file. Nothing is opened before first use; after a fork everything is opened afresh."""
+
+    searched = f"({SEARCHED})"
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
