@@ -13,12 +13,10 @@ from headbox.web.request import Request
 from headbox.web.ui.assets import Assets
 from headbox.web.ui.door import DashboardDoor
 from headbox.web.ui.layout import Layout
-from headbox.web.ui.notice import lead_to
-from headbox.web.ui.page import NAVIGATION
-from headbox.web.ui.pages import account, login, workers
+from headbox.web.ui.pages import account, login, now, workers
 
 ROOT: Final = "/ui"
-PAGES: Final = (login, workers, account)  # each gives its calls to a layout
+PAGES: Final = (login, now, workers, account)  # each gives its calls to a layout
 
 
 class Dashboard:
@@ -33,7 +31,6 @@ class Dashboard:
                 Operation(method="GET", path=path, need="nobody", summary="", handler=handler)
                 for path, handler in hidden
             ),
-            Operation(method="GET", path="/ui/", need="caller", summary="", handler=_to_first_page),
             *chain.from_iterable(page.operations(layout) for page in PAGES),
         )
 
@@ -41,10 +38,6 @@ class Dashboard:
         """Whether this path is the dashboard's: what is wrong with it, a person is told."""
         route = scope["path"].removeprefix(scope.get("root_path", ""))
         return bool(route == ROOT or route.startswith(f"{ROOT}/"))
-
-
-async def _to_first_page(request: Request) -> Reply:
-    return lead_to(request, next(entry.path for entry in NAVIGATION if entry.is_for(request.principal)))
 
 
 async def _to_start(request: Request) -> Reply:

@@ -17,7 +17,7 @@ from headbox.web.operations import Operation
 from headbox.web.problems import Problem
 from headbox.web.replies import Header, Reply, StreamReply
 from headbox.web.request import Request
-from headbox.web.ui import session, wording
+from headbox.web.ui import description, session, wording
 from headbox.web.ui.assets import Assets
 from headbox.web.ui.live import Renderings, stream, wants_events
 from headbox.web.ui.notice import forget_notice, read_notice
@@ -58,7 +58,7 @@ class Layout:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters |= {"number": wording.show_number, "span": wording.show_span}
+        environment.filters |= {"number": wording.show_number, "span": wording.show_span, **description.FILTERS}
         environment.globals |= {"version": version("headbox")}
         return environment
 

@@ -41,6 +41,6 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 NAVIGATION: Final = (
+    Entry("Now", "/ui/", Permission.READ),
     Entry("Workers", "/ui/workers/", Permission.READ),
-    Entry("Account", "/ui/account/", "caller"),
 )
