@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from headbox.domain.errors import Superseded
 from headbox.domain.task import DAY, SYSTEM_QUEUE
-from headbox.storage.records import Callable, Filter, Report, Start, Worker
+from headbox.storage.records import Callable, Filter, Load, Report, Start, Worker
 from headbox.storage.store import open_store
 
 if TYPE_CHECKING:
@@ -215,3 +215,14 @@ def test_a_survey_of_a_worker_that_is_alone_has_no_lease_to_wait_for(scene: Scen
     assert scene.store.survey("a").expire_time is None
     scene.store.deregister("a", scene.now)
     assert scene.store.survey("a").workers == 0
+
+
+def test_a_worker_holds_so_many_runs_of_such_weights(scene: Scene) -> None:
+    assert scene.store.loads() == {}
+    for weight in (1, 3):
+        scene.enqueue(weight=weight)
+    scene.claim("a")
+    scene.enqueue(weight=2)
+    scene.claim("b")
+    scene.enqueue()
+    assert scene.store.loads() == {"a": Load(2, 4), "b": Load(1, 2)}

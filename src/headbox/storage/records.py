@@ -161,6 +161,13 @@ class Survey(msgspec.Struct, frozen=True):
     has_changes: bool = False  # there are some that the counts do not hold yet
 
 
+class Load(msgspec.Struct, frozen=True):
+    """What a worker holds: how many runs in progress, and their weights."""
+
+    running: int = 0
+    weight: int = 0
+
+
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A person or script that may call the API."""
 

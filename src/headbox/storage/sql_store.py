@@ -20,6 +20,7 @@ from headbox.storage.records import (
     Filter,
     Job,
     JobCancellation,
+    Load,
     Page,
     Report,
     Session,
@@ -124,6 +125,10 @@ class SQLStore:
 
     def running(self, limit: int) -> list[Task]:
         return self._database.read(lambda tx: [Task(*row) for row in tx.all("running", limit=limit)])
+
+    def loads(self) -> dict[str, Load]:
+        rows = self._database.read(lambda tx: tx.all("loads"))
+        return {worker: Load(int(running), int(weight)) for worker, running, weight in rows}
 
     def upcoming(self, now: Instant, limit: int) -> list[Task]:
         return self._database.read(lambda tx: reading.upcoming(tx, now, limit))

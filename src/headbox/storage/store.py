@@ -22,6 +22,7 @@ from headbox.storage.records import (
     Filter,
     Job,
     JobCancellation,
+    Load,
     Page,
     Report,
     Session,
@@ -149,6 +150,10 @@ class Store(Protocol):
 
     def running(self, limit: int) -> list[Task]:
         """Running tasks, the longest running first; at a cost that does not grow with what waits."""
+
+    def loads(self) -> dict[str, Load]:
+        """What each worker holds that holds anything."""
+        ...
 
     def upcoming(self, now: Instant, limit: int) -> list[Task]:
         """Ready tasks that are not due yet, the next first; at the same cost however many there are."""

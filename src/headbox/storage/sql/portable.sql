@@ -30,6 +30,10 @@ SELECT {fields} FROM headbox_task_history WHERE id = :id ORDER BY run DESC LIMIT
 SELECT {fields} FROM headbox_tasks WHERE state = 'running'
 ORDER BY CASE WHEN start_time IS NULL THEN 1 ELSE 0 END, start_time, id LIMIT :limit
 
+-- loads --
+-- How many runs each worker holds, and their weights.
+SELECT worker, count(*), sum(weight) FROM headbox_tasks WHERE state = 'running' GROUP BY worker
+
 -- upcoming --
 -- What is due next of one level.
 SELECT {fields} FROM headbox_tasks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ import msgspec
 
 from headbox.domain.statistics import Period, Statistics
 from headbox.domain.task import MINUTE, SECOND, SYSTEM_QUEUE, Instant, Span
-from headbox.storage.records import Worker
+from headbox.storage.records import Load, Worker
 from headbox.web.operations import Operation
 from headbox.web.permissions import Permission
 from headbox.web.replies import Reply, StreamReply
@@ -37,7 +36,7 @@ def load(request: Request) -> dict[str, Any]:
     """All that the page shows."""
     store, now = request.store, request.now
     statistics = store.statistics(now)
-    workers = store.workers()
+    workers, loads = store.workers(), store.loads()
     return {
         "statistics": statistics,
         "failed": failed(statistics.hour),
@@ -46,15 +45,10 @@ def load(request: Request) -> dict[str, Any]:
         "lateness": lateness(statistics.minutes),
         "running": store.running(RUNNING),
         "workers": workers,
-        "loads": loads(request),
+        "loads": {worker.id: loads.get(worker.id, Load()) for worker in workers},
         "upcoming": store.upcoming(now, UPCOMING),
         "system_queue": SYSTEM_QUEUE,
     }
-
-
-def loads(request: Request) -> Counter[str]:
-    """The weights of the runs in progress, by worker."""
-    return Counter({worker.id: 0 for worker in request.store.workers()})
 
 
 def failed(period: Period) -> int:

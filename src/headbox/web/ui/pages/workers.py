@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from headbox.storage.records import Load
 from headbox.web.operations import Operation
 from headbox.web.request import Request
 from headbox.web.ui.layout import Layout
@@ -13,7 +14,12 @@ from headbox.web.ui.page import Page
 def load(request: Request) -> dict[str, Any]:
     """The workers, by host."""
     workers = sorted(request.store.workers(), key=lambda worker: (worker.host, worker.start_time))
-    return {"workers": workers, "hosts": len({worker.host for worker in workers})}
+    loads = request.store.loads()
+    return {
+        "workers": workers,
+        "hosts": len({worker.host for worker in workers}),
+        "loads": {worker.id: loads.get(worker.id, Load()) for worker in workers},
+    }
 
 
 PAGE: Final = Page(
