@@ -34,7 +34,7 @@ check: install ## Check lint, format, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: install ## Measure speed: the drain, the latency, the schedule
+bench: install ## Measure Headbox, what its databases allow, and its peers: ARGS="--only W1 W2 --peers pgqueuer --write"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 chaos: install ## Break everything under load, and see what is kept: ARGS='--database postgres --seconds 600 --tasks 100000'

@@ -1,31 +1,98 @@
-"""`python -m benchmarks`: runs the workloads one after another and prints their figures."""
+"""`make bench`: measures Headbox, what its databases allow and its peers, side by side, and prints the tables."""
 
 from __future__ import annotations
 
 import argparse
-from functools import partial
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from benchmarks import workloads
+from benchmarks import report
+from benchmarks.figures import POSTGRES, SQLITE, TITLES, Results
+from benchmarks.machine import about
+from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.measure import measure as measure_peer
+from benchmarks.peers.stores import Stores
+from benchmarks.scene import PostgresSite, Site, SQLiteSite
+from benchmarks.sizes import DEFAULT, FULL, TINY, Sizes
+from benchmarks.workloads import WORKLOADS
+from servers.postgres import Server
+
+KEPT = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Parses the sizes, runs, prints."""
-    parser = argparse.ArgumentParser(prog="make bench ARGS=", description="Measures Headbox on this machine.")
-    parser.add_argument("--tasks", type=int, default=20_000, help="of the backlog and in bulk")
-    parser.add_argument("--starts", type=int, default=300, help="timed starts on an idle worker")
-    parser.add_argument("--scheduled", type=int, default=200, help="tasks scheduled over ten seconds")
-    parser.add_argument("--only", nargs="*", default=[], help="names of workloads")
-    options = parser.parse_args()
-    every = {
-        "enqueue": partial(workloads.enqueue, options.tasks),
-        "drain": partial(workloads.drain, options.tasks),
-        "latency": partial(workloads.latency, options.starts),
-        "lateness": partial(workloads.lateness, options.scheduled),
-    }
-    for name, workload in every.items():
-        if not options.only or name in options.only:
-            for figure, value in workload().items():
-                print(f"{name:10} {figure:26} {value:12,.2f}", flush=True)
+    """Parses the sizes, runs, prints and, if asked to, writes docs/performance.md."""
+    options = parse()
+    if options.from_file:
+        results = Results.read(options.from_file)
+    else:
+        results = Results()
+        results.about = about()
+        run(results, options, sizes_of(options))
+        results.save(options.keep / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json")
+    print("\n".join(report.text(results)))
+    if options.write:
+        report.write(results, options.write)
+
+
+def parse() -> argparse.Namespace:
+    """The options: which workloads and peers, and every size."""
+    parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=tuple(TITLES), default=tuple(TITLES), help="these workloads")
+    parser.add_argument("--databases", nargs="*", choices=(SQLITE, POSTGRES), default=(SQLITE, POSTGRES))
+    parser.add_argument("--peers", nargs="*", choices=tuple(PEERS), default=tuple(PEERS), help="these peers, or none")
+    parser.add_argument("--full", action="store_true", help="ten million archived runs, and longer drains")
+    parser.add_argument("--tiny", action="store_true", help="to see that it works")
+    parser.add_argument(
+        "--write", type=Path, nargs="?", const=report.DOCS, metavar="DOCS", help="write performance.md and its charts"
+    )
+    parser.add_argument("--keep", type=Path, default=KEPT, metavar="FOLDER", help="where the run is kept")
+    parser.add_argument("--from-file", type=Path, help="show a run that was kept in benchmarks/results")
+    for field in dataclasses.fields(Sizes):
+        option = f"--{field.name.replace('_', '-')}"
+        meaning = f"{field.metadata['meaning']} [{field.default}]"
+        parser.add_argument(option, type=type(field.default), metavar="N", help=meaning)
+    return parser.parse_args()
+
+
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """The sizes that were asked for."""
+    base = FULL if options.full else TINY if options.tiny else DEFAULT
+    given: dict[str, Any] = {field.name: getattr(options, field.name) for field in dataclasses.fields(Sizes)}
+    return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
+
+
+def run(results: Results, options: argparse.Namespace, sizes: Sizes) -> None:
+    """One workload after another, each on every database, then the peers."""
+    server = Server()
+    try:
+        sites: dict[str, Site] = {SQLITE: SQLiteSite(), POSTGRES: PostgresSite(server)}
+        for workload in options.only:
+            for site in (sites[name] for name in options.databases):
+                with told(f"{workload} on {site.name}"):
+                    for measured in WORKLOADS[workload](site, sizes):
+                        results.add(site.name, measured)
+        with Stores(server) as stores:
+            for name in options.peers:
+                with told(PEERS[name].title):
+                    measure_peer(results, name, stores, sizes)
+    finally:
+        server.remove()
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Says what is going on, and how long it took."""
+    print(f"{what} … ", end="", file=sys.stderr, flush=True)
+    began = time.perf_counter()
+    yield
+    print(f"{time.perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.tables import Tables, numbered_id
 from headbox import TaskQueue
 from headbox.clock import boot_time
 from headbox.domain.outcomes import Outcome
@@ -40,7 +40,6 @@ WORKER = "scale"
 PARTS = ("idle", "fleet", "claims", "lists")
 LEASE = 20 * SECOND  # HEADBOX_LEASE as it comes
 SETTLE = 20.0  # seconds after which an idle worker is idle
-SERIES = "WITH RECURSIVE series (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < {count})"
 
 
 class LoggedServer(Server):
@@ -51,8 +50,8 @@ class LoggedServer(Server):
         return self._log
 
 
-class Scene:
-    """One database, a worker's row in it, and the SQL to fill it."""
+class Crowd:
+    """A database to be filled by SQL, and a worker's row in it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -60,6 +59,7 @@ class Scene:
         self.store = self.queue.store
         self.now = self.queue.clock.now()
         self.store.initialise(self.now)
+        self.tables = Tables(url)
         self.task = self.queue.task(name="nothing")(_nothing)
         row = Worker(
             id=WORKER, host="", boot_id="", pid=os.getpid(), process_start=0, app=None, queues=(), concurrency=4,
@@ -67,29 +67,11 @@ class Scene:
         )  # fmt: skip
         self.store.register(row, [], [], self.now)
 
-    def execute(self, sql: str) -> None:
-        """Runs SQL of our own, and commits."""
-        if self.url.startswith("postgresql"):
-            with psycopg.connect(self.url, autocommit=True) as connection:
-                connection.execute(sql.encode())
-        else:
-            with sqlite3.connect(self.url.removeprefix("sqlite:///")) as connection:
-                connection.execute(sql)
-
-    def multiply(self, table: str, template: str, count: int, **changed: str) -> None:
-        """Copies one row `count` times, under new ids; `changed` are expressions of the row's number n."""
-        names = _columns(self.url, table)
-        values = ", ".join(changed.get(name, f"one.{name}") for name in names)
-        self.execute(
-            f"INSERT INTO {table} ({', '.join(names)}) {SERIES.format(count=count)}"
-            f" SELECT {values} FROM series, {table} AS one WHERE one.id = '{template}'"
-        )
-
     def add_waiting(self, count: int, due: int, priority: int) -> None:
         """Tasks that wait, due one microsecond after the other from `due` on."""
         kind = f"{priority}-{count}-{due - self.now}"
         one = self.task.options(priority=priority).enqueue()
-        self.multiply("headbox_tasks", one.id, count, id=_id(kind), due_time=f"{due} + n")
+        self.tables.multiply("headbox_tasks", one.id, count, id=numbered_id(kind), due_time=f"{due} + n")
 
     def add_archived(self, count: int, span: int) -> None:
         """Runs that have ended, evenly over the last `span`, and their ids in that order."""
@@ -99,11 +81,9 @@ class Scene:
         self.store.exchange(WORKER, Report(outcomes=[Outcome(one.id, 1, "succeed", now, now)]), None, now)
         gap = span // count
         ended = f"{now} - ({count} - n) * CAST({gap} AS bigint)"
-        self.multiply("headbox_task_history", one.id, count, id=_id("0"), start_time=ended, finish_time=ended)
-
-    def analyze(self) -> None:
-        """What the database does by itself after a while."""
-        self.execute("VACUUM (ANALYZE)" if self.url.startswith("postgresql") else "ANALYZE")
+        self.tables.multiply(
+            "headbox_task_history", one.id, count, id=numbered_id("0"), start_time=ended, finish_time=ended
+        )
 
     def claim_time(self) -> float:
         """Milliseconds that a claim takes with its transaction: the median."""
@@ -149,52 +129,39 @@ def _nothing() -> None:
     """The least that a task can do."""
 
 
-def _columns(url: str, table: str) -> list[str]:
-    query = f"SELECT * FROM {table} LIMIT 0"
-    if url.startswith("postgresql"):
-        with psycopg.connect(url) as connection:
-            return [column.name for column in connection.execute(query.encode()).description or ()]
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as lite:
-        return [column[0] for column in lite.execute(query).description]
-
-
-def _id(kind: str) -> str:
-    return f"'{kind}-' || CAST(100000000000 + n AS text)"
-
-
 def _timed(work: Callable[[], object]) -> float:
     begun = boot_time()
     work()
     return (boot_time() - begun) / 1e6
 
 
-def claims(scene: Scene, waiting: int, future: int) -> None:
+def claims(crowd: Crowd, waiting: int, future: int) -> None:
     """Claims from ever more waiting tasks, then with others in front that are not due."""
     sizes = [size for size in (10_000, 1_000_000, 5_000_000) if size < waiting] + [waiting]
     had = 0
     for size in sizes:
-        scene.add_waiting(size - had, scene.now - DAY + had, 0)
+        crowd.add_waiting(size - had, crowd.now - DAY + had, 0)
         had = size
-        _show_claims(scene, f"{size:,} waiting, just loaded")
-        scene.analyze()
-        _show_claims(scene, f"{size:,} waiting")
-    scene.add_waiting(future, scene.now + DAY, 9)
-    scene.analyze()
-    _show_claims(scene, f"{waiting:,} waiting, {future:,} urgent ones tomorrow")
+        _show_claims(crowd, f"{size:,} waiting, just loaded")
+        crowd.tables.analyze()
+        _show_claims(crowd, f"{size:,} waiting")
+    crowd.add_waiting(future, crowd.now + DAY, 9)
+    crowd.tables.analyze()
+    _show_claims(crowd, f"{waiting:,} waiting, {future:,} urgent ones tomorrow")
 
 
-def _show_claims(scene: Scene, what: str) -> None:
-    if scene.url.startswith("postgresql"):
-        buffers = scene.claim_buffers()
+def _show_claims(crowd: Crowd, what: str) -> None:
+    if crowd.url.startswith("postgresql"):
+        buffers = crowd.claim_buffers()
         show(what, "pages", f"{sum(buffers.values()):,}", str(buffers))
-    show(what, "ms", f"{scene.claim_time():.1f}")
+    show(what, "ms", f"{crowd.claim_time():.1f}")
 
 
-def lists(scene: Scene, archived: int, span: int) -> None:
+def lists(crowd: Crowd, archived: int, span: int) -> None:
     """The first page of lists, and their counts."""
-    scene.add_archived(archived, span)
-    scene.analyze()
-    store, now = scene.store, scene.queue.clock.now()
+    crowd.add_archived(archived, span)
+    crowd.tables.analyze()
+    store, now = crowd.store, crowd.queue.clock.now()
     filters = {
         "current": Filter(),
         "state=error": Filter(states=("error",)),
@@ -293,9 +260,9 @@ def main() -> None:
             if server is not None and "fleet" in options.only:
                 fleet(make(), options.workers)
             if "claims" in options.only:
-                claims(Scene(make()), options.waiting, options.future)
+                claims(Crowd(make()), options.waiting, options.future)
             if "lists" in options.only:
-                lists(Scene(make()), options.archived, options.days * DAY)
+                lists(Crowd(make()), options.archived, options.days * DAY)
     finally:
         if server is not None:
             server.remove()
