@@ -18,6 +18,8 @@ OTHERS: Final = {
 }
 
 
+LONG: Final = 40  # characters; beyond, a default would make its column too wide
+MANY: Final = "secret_keys"  # its singular is a variable, too
 INTRODUCTION: Final = """
 Command-line options count first, then the environment, then `headbox.toml` in the working directory (the setting's
 name is the key), then the default. `headbox config show` lists the values in force and where each came from; an
@@ -30,23 +32,37 @@ def render() -> str:
     """The page. ValueError if a variable has no meaning in it."""
     if odd := set(OTHERS) ^ set(NOT_SETTINGS):
         raise ValueError(f"OTHERS and NOT_SETTINGS differ in {', '.join(sorted(odd))}: say what each means")
-    heads = ("setting", "in the environment", "option of", "default", "")
     return page(
         "# Configuration",
         INTRODUCTION,
-        table(heads, (_row(setting) for setting in SETTINGS)),
-        f"`{PREFIX}SECRET_KEY` may be given in place of `{PREFIX}SECRET_KEYS` where there is one key.",
+        table(("setting", "default", ""), (_row(setting) for setting in SETTINGS)),
+        *(_describe(setting) for setting in SETTINGS),
         "## Other variables",
         table(("variable", ""), ((f"`{name}`", meaning) for name, meaning in OTHERS.items())),
     )
 
 
 def _row(setting: Setting) -> tuple[str, ...]:
-    default = getattr(Settings(), setting.name)
-    shown = "" if default in (None, ()) else f"`{setting.kind.show(default).replace(',', ', ')}`"
+    default = _default(setting)
+    return f"[`{setting.name}`](#{setting.name})", default if len(default) < LONG else "a list", setting.doc
+
+
+def _describe(setting: Setting) -> str:
+    variable = f"{PREFIX}{setting.name.upper()}"
     takers = [f"`{name}`" for name, settings in (("api", API), ("work", WORK)) if setting.name in settings]
-    option = f"`{spell(setting.name)}`: `serve`, {', '.join(takers)}" if takers else ""
-    return f"`{setting.name}`", f"`{PREFIX}{setting.name.upper()}`", option, shown, f"{setting.doc}. {_values(setting)}"
+    told = [
+        f"- in the environment: `{variable}`" + (f" (or `{variable[:-1]}`, for one)" if setting.name == MANY else ""),
+        f"- as an option: `{spell(setting.name)}`, of `serve`, {', '.join(takers)}" if takers else "",
+        f"- in `headbox.toml`: `{setting.name} = …`",
+        f"- default: {_default(setting) or 'none'}",
+    ]
+    meaning = f"{setting.doc[0].upper()}{setting.doc[1:]}. {_values(setting)}"
+    return page(f"## {setting.name}", meaning, "\n".join(line for line in told if line))
+
+
+def _default(setting: Setting) -> str:
+    default = getattr(Settings(), setting.name)
+    return "" if default in (None, ()) else f"`{setting.kind.show(default).replace(',', ', ')}`"
 
 
 def _values(setting: Setting) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from docs._generate.markdown import page, table
 from headbox.web.app import CALLS
 from headbox.web.documentation import about, kind
-from headbox.web.openapi import COMPONENTS, document
+from headbox.web.openapi import COMPONENTS, SUMMARIES, document
 
 INTRODUCTION: Final = """
 Every call and every body, from the [OpenAPI 3.1 document](openapi.json) that a running server gives at
@@ -19,6 +19,7 @@ Every call and every body, from the [OpenAPI 3.1 document](openapi.json) that a 
 `application/problem+json` (RFC 9457). Who may call what is said in [rights, keys and
 files](../explanation/security.md).
 """
+COMMON: Final = (400, 401, 403, 408, 413, 415, 421, 429, 503)  # said once, not with each call
 Call = tuple[str, str, dict[str, Any]]
 
 
@@ -43,6 +44,8 @@ def render() -> str:
         "# HTTP interface",
         INTRODUCTION,
         *(_group(tag, list(members)) for tag, members in groupby(calls, key=lambda call: str(call[2]["tags"][0]))),
+        "## Answers that any call may give",
+        table(("answer", "means"), ((_status(status), SUMMARIES[status]) for status in COMMON)),
         "## Bodies",
         *(_schema(name, schema) for name, schema in schemas.items()),
     )
@@ -70,10 +73,15 @@ def _text(parameter: dict[str, Any]) -> str:
 
 def _answers(responses: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for status, answer in responses.items():
+        if int(status) in COMMON:
+            continue
         content = next(iter(answer.get("content", {}).values()), None)
-        phrase = HTTPStatus(int(status)).phrase
-        meaning = answer["description"] if answer["description"] != phrase else ""
-        yield f"{status} {phrase}", meaning, _reference(content["schema"]) if content else ""
+        meaning = answer["description"] if answer["description"] != HTTPStatus(int(status)).phrase else ""
+        yield _status(int(status)), meaning, _reference(content["schema"]) if content else ""
+
+
+def _status(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"
 
 
 def _reference(schema: dict[str, Any]) -> str:

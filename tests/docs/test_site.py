@@ -111,7 +111,8 @@ def test_the_reference_describes_every_command_and_option() -> None:
 
 def test_the_reference_describes_every_setting() -> None:
     text = configuration.render()
-    assert [setting.name for setting in SETTINGS if f"| `{setting.name}` |" not in text] == []
+    assert [setting.name for setting in SETTINGS if f"\n## {setting.name}\n" not in text] == []
+    assert [setting.name for setting in SETTINGS if f"`HEADBOX_{setting.name.upper()}`" not in text] == []
 
 
 def test_the_reference_describes_every_call_and_body() -> None:
