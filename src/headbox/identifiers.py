@@ -33,7 +33,16 @@ class IdMaker:
                 self._tail += 1 + (time.monotonic_ns() & 0xFFFF)
             number = self._millisecond << 80 | 7 << 76 | (self._tail >> 62) << 64 | 2 << 62 | self._tail & (1 << 62) - 1
         text = f"{number:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return _with_dashes(text)
+
+
+def earliest_id(instant: int) -> str:
+    """The lowest id that can have been made at an instant (microseconds UTC) or later."""
+    return _with_dashes(f"{instant // 1000 << 80 | 7 << 76 | 2 << 62:032x}")
+
+
+def _with_dashes(text: str) -> str:
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 new_id = IdMaker()

@@ -249,3 +249,33 @@ def test_a_million_future_tasks_stand_in_nobodys_way(scene: Scene) -> None:
     scene.store.enqueue([scene.task(due_time=scene.now + HOUR) for _ in range(3_000)], scene.now)
     due = scene.enqueue()
     assert ids(scene.claim(limit=1)) == [due.id]
+
+
+def test_what_was_accepted_before_the_clock_was_set_back_is_made_due(scene: Scene) -> None:
+    lost = scene.running()
+    scene.finish(lost, "lose")
+    ready, urgent = scene.enqueue(), scene.enqueue(priority=9)
+    assert scene.store.bring_forward(scene.now) == 0
+    scene.now -= HOUR
+    assert scene.claim() == []
+    assert scene.store.bring_forward(scene.now) == 3
+    assert scene.store.bring_forward(scene.now) == 0
+    assert ids(scene.claim()) == ids([urgent, lost, ready])
+
+
+def test_what_has_a_time_of_its_own_keeps_it_when_the_clock_is_set_back(scene: Scene) -> None:
+    later = scene.now + MINUTE
+    at = scene.enqueue(scheduler="at", schedule="…", scheduled_time=later, due_time=later)
+    hourly, suspended = scene.enqueue_hourly(due_time=later), scene.store.suspend(scene.enqueue().id, scene.now)
+    retried = scene.finish(scene.running(attempts=2), "fail", retry_after=HOUR)
+    before = [scene.get(task) for task in (at, hourly, suspended)]
+    scene.now -= 2 * SECOND
+    assert scene.store.bring_forward(scene.now) == 1 and retried.superseded == []  # one that waits to be tried again
+    assert [scene.get(task) for task in (at, hourly, suspended)] == before
+
+
+def test_hosts_whose_clocks_differ_a_little_have_not_set_them_back(scene: Scene) -> None:
+    task = scene.enqueue()
+    scene.now -= SECOND
+    assert scene.store.bring_forward(scene.now) == 0
+    assert scene.get(task) == task

@@ -65,6 +65,34 @@ def test_a_round_of_duties_is_due_at_once_after_a_jump_and_then_in_its_time(
     assert upkeep.is_due(NOW + jump + TICK)
 
 
+def test_tasks_that_wait_when_the_clock_is_set_back_do_not_wait_until_it_has_caught_up(
+    queue: TaskQueue, worker: str, clock: Any
+) -> None:
+    upkeep = Upkeep(queue.store, Settings(), worker)
+    upkeep.tick(clock.now())
+    clock.time += HOUR
+    task = queue.enqueue(print)
+    clock.time -= HOUR - 1
+    upkeep.tick(clock.now())  # as every few seconds
+    assert not upkeep.take_brought_forward()
+    clock.time -= HOUR
+    assert upkeep.is_due(clock.now())
+    upkeep.tick(clock.now())
+    assert upkeep.take_brought_forward() and not upkeep.take_brought_forward()
+    (claimed,) = queue.store.exchange(worker, Report(), ClaimRequest(queues=(), limit=9), clock.now()).claims.tasks
+    assert claimed.id == task.id
+
+
+def test_a_worker_that_starts_after_the_clock_was_set_back_finds_what_waits(
+    queue: TaskQueue, worker: str, clock: Any
+) -> None:
+    queue.enqueue(print)
+    clock.time -= HOUR
+    upkeep = Upkeep(queue.store, Settings(), worker)
+    upkeep.tick(clock.now())
+    assert upkeep.take_brought_forward()
+
+
 def test_a_worker_that_lives_is_not_rescued_whatever_the_clock_says(queue: TaskQueue, worker: str) -> None:
     task = queue.enqueue(print)
     queue.store.exchange(worker, Report(), ClaimRequest(queues=(), limit=1), NOW)

@@ -209,6 +209,10 @@ class Store(Protocol):
         running rows whose worker is absent; `by_itself`: their runs may have been the cause; `present`: what `workers`
         has just said, if it was asked. Returns the lost runs as they were archived."""
 
+    def bring_forward(self, now: Instant) -> int:
+        """Makes due what was accepted more than a second later than `now` to be run at once: the clock was set back
+        since, and it would wait for its time to come again. What has a time of its own keeps it. Returns how many."""
+
     def end_undeclared(self, now: Instant, present: Sequence[Worker] | None = None) -> list[Task]:
         """Removes declared schedules that no live worker of their application declares any more."""
 

@@ -34,7 +34,7 @@ class Upkeep:
         self._culling: list[tuple[Task, Instant, Iterator[int]]] = []
         self._journals = folder_of(store.url, store.beside)
         self._ended: list[Outcome] = []
-        self._claimed = False
+        self._claimed = self._brought_forward = False
         self._round_time = self._next_time = 0
         self._roll: str | None = None  # of the workers that there were in the last full round
         self._full_time = 0  # when that was
@@ -61,6 +61,8 @@ class Upkeep:
         """Does what is due. After a full round, the workers that live."""
         workers = None
         if self._is_round_due(now):
+            if not 0 < self._round_time <= now:  # at the start, and after the clock was set back
+                self._bring_forward(now)
             self._round_time, self._next_time = now, now + TICK
             if self._is_hurried:
                 self._is_hurried, self._roll = False, None
@@ -70,6 +72,11 @@ class Upkeep:
         self._cull(now)
         self._fold(now)
         return workers
+
+    def _bring_forward(self, now: Instant) -> None:
+        if count := self._store.bring_forward(now):
+            self._brought_forward = True
+            logger.warning("%d tasks were accepted later than it is: the clock was set back, and they run now", count)
 
     def _round_by_look(self, now: Instant) -> list[Worker] | None:
         """Leases and the roll of workers tell in one statement whether anybody can have been lost."""
@@ -164,6 +171,11 @@ class Upkeep:
         """The ends of housekeeping tasks since it was last asked."""
         ended, self._ended = self._ended, []
         return ended
+
+    def take_brought_forward(self) -> bool:
+        """Whether it has made tasks due since it was last asked."""
+        brought, self._brought_forward = self._brought_forward, False
+        return brought
 
     def take_claimed(self) -> bool:
         """Whether it has claimed since it was last asked."""

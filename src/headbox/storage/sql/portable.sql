@@ -66,6 +66,19 @@ DELETE FROM headbox_tasks WHERE id = :id
 UPDATE headbox_tasks SET state = :state, due_time = :due_time, scheduled_time = :scheduled_time, suspend_asked = {no}
 WHERE id = :id{wakes}
 
+-- is_ahead --
+-- Whether a ready one-off was accepted later than it is: the clock has been set back since. `id` is the lowest of then.
+SELECT 1 FROM headbox_tasks
+WHERE id >= :id AND enqueue_time > :later AND due_time > :later AND scheduled_time IS NULL
+    AND state IN ('waiting', 'reset')
+LIMIT 1
+
+-- bring_forward --
+-- Makes all such tasks due now.
+UPDATE headbox_tasks SET due_time = :now
+WHERE id >= :id AND enqueue_time > :later AND due_time > :later AND scheduled_time IS NULL
+    AND state IN ('waiting', 'reset'){wakes}
+
 -- ask_to_cancel --
 -- Asks a run in progress to stop.
 UPDATE headbox_tasks SET cancel_asked = {yes}, cancel_attempts = cancel_attempts + 1 WHERE id = :id{asks}
