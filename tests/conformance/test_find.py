@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from headbox.domain.errors import InvalidFilter, UnknownTask
-from headbox.domain.states import COMPLETE, STATES
+from headbox.domain.states import COMPLETE, INCOMPLETE, STATES
 from headbox.domain.task import DAY, HOUR, MINUTE, SECOND, SYSTEM_QUEUE
 from headbox.storage.records import Filter, Report, Start
 from headbox.storage.store import Store
@@ -289,3 +289,43 @@ def test_what_comes_next_is_told_whatever_its_queue_and_priority(scene: Scene) -
     assert [task.due_time for task in upcoming] == sorted(times.values())
     assert [task.due_time for task in scene.store.upcoming(scene.now, 2)] == sorted(times.values())[:2]
     assert scene.store.upcoming(scene.now + 10 * DAY, 10) == []
+
+
+def test_exact_states_are_those_and_no_group(one_of_each: Scene) -> None:
+    for state in INCOMPLETE:
+        assert states(find(one_of_each, exactly=(state,))) == {state}
+    assert states(find(one_of_each, exactly=("waiting", "running"))) == {"waiting", "running"}
+
+
+def ended(scene: Scene, *names: str) -> list[Task]:
+    """Runs of those methods that ended a minute after another."""
+    for name in names:
+        scene.finish(scene.running(method_name=name))
+        scene.pass_time(MINUTE)
+    return scene.store.find(Filter(states=("archived",)), scene.now, 100).tasks
+
+
+def test_runs_are_found_by_when_they_ended(scene: Scene) -> None:
+    third, second, first = ended(scene, "first", "second", "third")
+    scene.enqueue()
+    assert first.finish_time is not None and third.finish_time is not None
+    for group in ("archived", "current"):
+        after = find(scene, states=(group,), finished_after=first.finish_time)
+        before = find(scene, states=(group,), finished_before=third.finish_time)
+        assert {task.id for task in after} == {second.id, third.id}
+        assert {task.id for task in before} == {first.id, second.id}
+    assert find(scene, states=("archived",), finished_after=first.finish_time, finished_before=third.finish_time) == [
+        second
+    ]
+
+
+def test_no_more_than_the_newest_runs_of_the_time_are_looked_at(scene: Scene) -> None:
+    third, second, first = ended(scene, "common", "rare", "common")
+    few = Filter(states=("archived",), method_names=("common",), newest=2)
+    assert scene.store.find(few, scene.now, 10).tasks == [third]
+    assert scene.store.count(few, scene.now) == 1
+    earlier = Filter(states=("archived",), method_names=("common",), newest=2, finished_before=third.finish_time)
+    assert scene.store.find(earlier, scene.now, 10).tasks == [first]
+    page = scene.store.find(Filter(states=("archived",), newest=1), scene.now, 1)
+    assert page.tasks == [third]
+    assert second.method_name == "rare"

@@ -240,3 +240,34 @@ def test_a_reset_task_that_was_enqueued_again_is_not_run_from_the_start(scene: S
     scene.store.reset(ended.id, scene.now)
     scene.store.enqueue([scene.task(id=ended.id)], scene.now)
     assert [task.run for task in scene.claim()] == [2]
+
+
+def test_each_that_allows_it_is_changed_and_the_others_are_passed_over(scene: Scene) -> None:
+    tasks = {state: scene.in_state(state) for state in STATES}
+    ids = [*(task.id for task in tasks.values()), "unknown"]
+    for event, expected in (
+        ("suspend", {"waiting", "reset", "running"}),
+        ("resume", {"waiting", "reset", "suspended", "running"}),
+        ("cancel", {"waiting", "reset", "suspended", "running"}),
+    ):
+        changed = scene.store.change_each(event, ids, scene.now)
+        assert {task.id for task in changed} == {tasks[state].id for state in expected}, event
+        assert changed == [scene.get(task) for task in changed]
+
+
+def test_each_that_is_complete_is_reset(scene: Scene) -> None:
+    tasks = {state: scene.in_state(state) for state in STATES}
+    changed = scene.store.change_each("reset", [task.id for task in tasks.values()], scene.now)
+    assert {task.id for task in changed} == {tasks[state].id for state in COMPLETE}
+    assert {task.state for task in changed} == {"reset"} and {task.run for task in changed} == {2}
+
+
+def test_one_that_is_not_unique_any_more_spoils_no_others_reset(scene: Scene) -> None:
+    ended = []
+    for key in ("a", "b", "c"):
+        ended.append(scene.running(unique_key=key))
+        scene.finish(ended[-1], "fail")
+    in_the_way = scene.enqueue(unique_key="b")
+    changed = scene.store.change_each("reset", [task.id for task in ended], scene.now)
+    assert {task.id for task in changed} == {ended[0].id, ended[2].id}
+    assert scene.get(ended[1]).state == "error" and scene.get(in_the_way).state == "waiting"

@@ -4,7 +4,7 @@ transaction that it is given; what is to become of a task is decided in the doma
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 _enqueued = attrgetter(*ENQUEUED)
 _place = attrgetter("queue", "state")
+
+
+Change = Callable[[Transaction, str, Instant], Task]
 
 
 def enqueue(database: Database, tx: Transaction, tasks: Sequence[Task]) -> list[Task]:
@@ -99,15 +102,20 @@ def cancel(tx: Transaction, id: str, now: Instant) -> Task:
     return get(tx, id)
 
 
-def cancel_all(tx: Transaction, ids: Sequence[str], now: Instant) -> list[Task]:
-    """Cancels those of the tasks that have not become complete meanwhile."""
-    canceled = []
+def change_each(tx: Transaction, change: Change, ids: Sequence[str], now: Instant) -> list[Task]:
+    """Changes those of the tasks whose state allows it, as it left them."""
+    changed = []
     for id in ids:
         try:
-            canceled.append(cancel(tx, id, now))
-        except StateConflict:  # it ended between the reading of the list and now
+            changed.append(change(tx, id, now))
+        except (StateConflict, UnknownTask):  # it has moved on between the reading of the list and now
             continue
-    return canceled
+    return changed
+
+
+def cancel_all(tx: Transaction, ids: Sequence[str], now: Instant) -> list[Task]:
+    """Cancels those of the tasks that have not become complete meanwhile."""
+    return change_each(tx, cancel, ids, now)
 
 
 def remove(tx: Transaction, id: str, now: Instant) -> Task:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from operator import attrgetter
 from string import ascii_lowercase, ascii_uppercase
@@ -47,6 +47,7 @@ _COLUMNS = {
     "owners": "owner",
 }
 _FIELDS = ", ".join(FIELDS)
+_NEWEST_FIRST = "finish_time DESC, id DESC, run DESC"
 MOST = 2**63 - 1
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
@@ -81,17 +82,20 @@ class Selection:
         self._parameters: dict[str, Any] = {}
         self._searched = searched
         states = filter.states or (("archived",) if filter.outcomes else ("current",))
-        live = {state for name in states for state in LIVE_STATES.get(name, ())}
-        complete = {state for name in states for state in COMPLETE_STATES.get(name, ())}
+        live: set[str] = set(filter.exactly) or {state for name in states for state in LIVE_STATES.get(name, ())}
+        groups = () if filter.exactly else states
+        complete = {state for name in groups for state in COMPLETE_STATES.get(name, ())}
         common = self._conditions(filter)
+        self._ended = self._times(filter)
         since = self._parameter(now - finished_lifetime)
         recent = (
             f"final = {self._parameter(True)} AND finish_time > {since} AND state IN ({self._list(sorted(complete))})"
         )
-        self._live = [*common, self._live_states(live)] if live and not filter.outcomes else None
-        self._complete = [*common, recent] if complete and not filter.outcomes else None
+        self._live = [*common, *self._ended, self._live_states(live)] if live and not filter.outcomes else None
+        self._complete = [*common, *self._ended, recent] if complete and not filter.outcomes else None
         self._archived = None
-        if "archived" in states:
+        self._newest = filter.newest
+        if "archived" in groups:
             once = [f"NOT ({recent})"] if self._complete is not None else []
             outcomes = [f"state IN ({self._list(filter.outcomes)})"] if filter.outcomes else []
             self._archived = [*common, *once, *outcomes]
@@ -115,6 +119,11 @@ class Selection:
             likes = (f"{self._searched} LIKE {self._parameter(each)} ESCAPE '!'" for each in _patterns(filter.text))
             conditions.append(f"({' OR '.join(likes)})")
         return conditions
+
+    def _times(self, filter: Filter) -> list[str]:
+        """Between which times a run ended: no task that is not complete did."""
+        bounds = (("<", filter.finished_before), (">", filter.finished_after))
+        return [f"finish_time {sign} {self._parameter(time)}" for sign, time in bounds if time is not None]
 
     def _parameter(self, value: Any) -> str:
         name = f"p{len(self._parameters)}"
@@ -144,16 +153,21 @@ class Selection:
         """Archived runs, newest finish_time first, from behind `after`."""
         if self._archived is None:
             return iter(())
-        conditions = list(self._archived)
+        sql = f"SELECT {_FIELDS} {self._archive(after)} ORDER BY {_NEWEST_FIRST}{self._limited(limit)}"
+        return (Task(*row) for row in tx.select(sql, self._parameters))
+
+    def _archive(self, after: Cursor | None = None) -> str:
+        """Where archived runs are found: from behind `after`, and no further back than the filter says."""
+        bounds, conditions = list(self._ended), list(self._archived or ())
         if after is not None:
             place = ", ".join(self._parameter(value) for value in (after.finish_time, after.id, after.run))
-            conditions.append(f"(finish_time, id, run) < ({place})")
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        sql = (
-            f"SELECT {_FIELDS} FROM headbox_task_history{where}"
-            f" ORDER BY finish_time DESC, id DESC, run DESC{self._limited(limit)}"
+            bounds.append(f"(finish_time, id, run) < ({place})")
+        if self._newest is None:
+            return f"FROM headbox_task_history{_where([*bounds, *conditions])}"
+        newest = f"ORDER BY {_NEWEST_FIRST} LIMIT {self._parameter(self._newest)}"
+        return (
+            f"FROM (SELECT {_FIELDS} FROM headbox_task_history{_where(bounds)} {newest}) AS newest{_where(conditions)}"
         )
-        return (Task(*row) for row in tx.select(sql, self._parameters))
 
     def _limited(self, limit: int | None) -> str:
         return "" if limit is None else f" LIMIT {self._parameter(limit)}"
@@ -161,15 +175,18 @@ class Selection:
     def count(self, tx: Transaction) -> int:
         """How many the filter finds."""
         total = 0
-        for table, conditions in (
-            ("headbox_tasks", self._live),
-            ("headbox_task_history", self._complete),
-            ("headbox_task_history", self._archived),
+        for found, place in (
+            (self._live, f"FROM headbox_tasks{_where(self._live or ())}"),
+            (self._complete, f"FROM headbox_task_history{_where(self._complete or ())}"),
+            (self._archived, self._archive()),
         ):
-            if conditions is not None:
-                where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-                total += next(iter(tx.select(f"SELECT count(*) FROM {table}{where}", self._parameters)))[0]
+            if found is not None:
+                total += next(iter(tx.select(f"SELECT count(*) {place}", self._parameters)))[0]
         return total
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _patterns(text: str) -> list[str]:

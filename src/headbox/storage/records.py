@@ -23,6 +23,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[str, ...] = ()
     states: tuple[StateFilter, ...] = ()
     outcomes: tuple[State, ...] = ()  # of archived runs
+    exactly: tuple[State, ...] = ()  # in these states that are not complete, and no others: no group is meant
     method_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     job_ids: tuple[str, ...] = ()
@@ -30,6 +31,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     owners: tuple[str, ...] = ()
     scheduled_before: Instant | None = None
     scheduled_after: Instant | None = None
+    finished_before: Instant | None = None
+    finished_after: Instant | None = None
+    newest: int | None = None  # of archived runs, look no further back than so many of that time
     text: str | None = None  # somewhere in its id, names, job, arguments or exception; ASCII letters of either case
     visible_to: str | None = None  # a caller without READ sees only what it owns
 

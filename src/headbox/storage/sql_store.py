@@ -7,7 +7,9 @@ from collections.abc import Callable as Call
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
+from headbox.domain.errors import NonUniqueTask
 from headbox.domain.schedulers import Scheduler
+from headbox.domain.states import Event as TaskEvent
 from headbox.domain.statistics import Statistics
 from headbox.domain.task import SECOND, Instant, Span, Task
 from headbox.identifiers import earliest_id
@@ -93,6 +95,25 @@ class SQLStore:
             return lifecycle.cancel_all(tx, found, now)
 
         return self._change(cancel_found, now)
+
+    def change_each(self, event: TaskEvent, ids: Sequence[str], now: Instant) -> list[Task]:
+        changes: dict[TaskEvent, lifecycle.Change] = {
+            "cancel": lifecycle.cancel,
+            "suspend": lifecycle.suspend,
+            "resume": lifecycle.resume,
+            "reset": lambda tx, id, now: lifecycle.reset(self._database, tx, id, now),
+        }
+        change = changes[event]
+        try:
+            return self._change(lambda tx: lifecycle.change_each(tx, change, ids, now), now)
+        except NonUniqueTask:  # it spoils the transaction of them all, so that each needs its own
+            return [task for id in ids for task in self._change_alone(change, id, now)]
+
+    def _change_alone(self, change: lifecycle.Change, id: str, now: Instant) -> list[Task]:
+        try:
+            return self._change(lambda tx: lifecycle.change_each(tx, change, [id], now), now)
+        except NonUniqueTask:
+            return []
 
     def schedule(self, task: Task, now: Instant) -> Task:
         return self._change(lambda tx: presence.schedule(self._database, tx, task), now)

@@ -12,6 +12,7 @@ from headbox.clock import Clock
 from headbox.config import without_password
 from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
+from headbox.domain.states import Event as TaskEvent
 from headbox.domain.statistics import Statistics
 from headbox.domain.task import HOUR, Instant, Span, Task
 from headbox.storage.records import (
@@ -126,6 +127,11 @@ class Store(Protocol):
         """UnknownName if the job has no current task."""
 
     def cancel_found(self, filter: Filter, now: Instant) -> list[Task]: ...
+    def change_each(self, event: TaskEvent, ids: Sequence[str], now: Instant) -> list[Task]:
+        """Cancels, suspends, resumes or resets those of the tasks that allow it; the others are passed over. Returns
+        what was changed, as it was left."""
+        ...
+
     def schedule(self, task: Task, now: Instant) -> Task:
         """Upserts the task of `task.schedule_name`: the same definition keeps the task as it is, another replaces it in
         place (same id), none enqueues it."""
