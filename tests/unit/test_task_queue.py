@@ -732,3 +732,18 @@ def test_a_task_that_the_application_lacks_is_given_back_and_held() -> None:
     (ghost,) = queue.find(method_name="f")
     assert (ghost.state, ghost.record.held) == ("waiting", 1)
     assert queue.store.ready(ClaimRequest(queues=(), limit=1), queue.clock.now()) is None
+
+
+def test_nothing_of_a_suspended_queue_runs_until_it_is_resumed() -> None:
+    queue.suspend_queue("default")
+    task = sync.enqueue("x")
+    assert queue.suspended_queues() == ["default"]
+    assert run_all() == [] and task.refresh().state == "waiting"
+    asyncio.run(queue.resume_queue_async("default"))
+    assert asyncio.run(queue.suspended_queues_async()) == []
+    assert len(run_all()) == 1 and task.refresh().state == "finished"
+
+
+def test_what_cannot_be_a_queues_name_is_refused() -> None:
+    with pytest.raises(InvalidTask, match="queue"):
+        queue.suspend_queue("")

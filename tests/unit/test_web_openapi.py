@@ -6,7 +6,7 @@ import re
 
 from headbox.web.app import CALLS
 from headbox.web.openapi import COMPONENTS, document
-from headbox.web.routes import accounts, changes, jobs, snapshots, statistics, system, tasks
+from headbox.web.routes import accounts, changes, jobs, queues, snapshots, statistics, system, tasks
 
 DOCUMENT = document(CALLS)
 
@@ -16,6 +16,7 @@ GET /tasks/{id}/snapshot/ · DELETE /tasks/{id}/snapshot/ · GET /jobs/ · GET /
 POST /tasks/ · GET /callables/ · POST /tasks/{id}/suspend/ · POST /tasks/{id}/resume/ · POST /tasks/{id}/reset/
 PUT /tasks/{id}/schedule/ · POST /tasks/cancel/ · GET /tasks/{id}/runs/ · GET /workers/ · GET /audit/
 GET /health/live · GET /health/ready · GET /statistics/
+GET /queues/ · POST /queues/{name}/suspend/ · POST /queues/{name}/resume/
 """
 
 
@@ -33,6 +34,7 @@ def test_the_table_has_every_row_of_its_groups_once() -> None:
         system.OPERATIONS,
         system.HEALTH,
         statistics.OPERATIONS,
+        queues.OPERATIONS,
         accounts.OPERATIONS,
     )
     rows = [operation for group in groups for operation in group]

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "work": ("headbox.cli.serve:work", "Start a worker alone."),
     "task": ("headbox.cli.task:task", "Enqueue, list, watch and change tasks."),
     "job": ("headbox.cli.job:job", "List, show and cancel jobs."),
+    "queue": ("headbox.cli.queue:queue", "List queues, suspend and resume them."),
     "worker": ("headbox.cli.worker:worker", "List the workers."),
     "top": ("headbox.cli.top:top", "Show what is going on, on the whole terminal."),
     "user": ("headbox.cli.user:user", "Manage who may call the API."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -65,6 +66,8 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     reset: int = 0
     suspended: int = 0
     oldest_ready: Span | None = None  # how long the oldest ready task has been due
+    suspend_time: Instant | None = None  # since when nothing of it is claimed
+    workers: int | None = None  # that serve it; None: nobody has asked
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,15 +98,16 @@ def summarise(
     counts: Iterable[tuple[str, str, int]],
     happened: Iterable[tuple[Span, Instant, str, int]],
     ready: Iterable[tuple[str, Instant]],
+    suspended: Mapping[str, Instant] = MappingProxyType({}),
 ) -> Statistics:
     """The statistics from rows: (queue, state, number), (span, start of the period, what, how often) and (queue, due
-    time of its first ready task). Rows that say the same add up."""
+    time of its first ready task); and suspended queues, since when. Rows that say the same add up."""
     happening: dict[tuple[Span, Instant], Counter[str]] = {}
     for span, start, what, number in happened:
         happening.setdefault((span, start), Counter())[what] += number
     fine = {start: counter for (span, start), counter in happening.items() if span == FINE and start <= now}
     days = sorted((start, counter) for (span, start), counter in happening.items() if span == COARSE)
-    queues = _queues(now, counts, ready)
+    queues = _queues(now, counts, ready, suspended)
     oldest = [queue.oldest_ready for queue in queues if queue.oldest_ready is not None]
     return Statistics(
         time=now,
@@ -120,7 +124,10 @@ def summarise(
 
 
 def _queues(
-    now: Instant, counts: Iterable[tuple[str, str, int]], ready: Iterable[tuple[str, Instant]]
+    now: Instant,
+    counts: Iterable[tuple[str, str, int]],
+    ready: Iterable[tuple[str, Instant]],
+    suspended: Mapping[str, Instant],
 ) -> tuple[QueueCounts, ...]:
     found: dict[str, dict[str, int]] = {}
     for queue, state, number in counts:
@@ -130,8 +137,13 @@ def _queues(
         if time <= now:
             due[queue] = min(time, due.get(queue, time))
     return tuple(
-        QueueCounts(name=name, oldest_ready=now - due[name] if name in due else None, **found.get(name, {}))
-        for name in sorted(found.keys() | due.keys())
+        QueueCounts(
+            name=name,
+            oldest_ready=now - due[name] if name in due else None,
+            suspend_time=suspended.get(name),
+            **found.get(name, {}),
+        )
+        for name in sorted(found.keys() | due.keys() | suspended.keys())
     )
 
 

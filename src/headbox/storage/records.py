@@ -154,6 +154,10 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()  # the callables and aliases that it knows
     declares: tuple[str, ...] = ()  # the schedules that its application declares
 
+    def serves(self, queue: str) -> bool:
+        """Whether it runs tasks of this queue, which is not the housekeeping's."""
+        return self.app is not None and (not self.queues or queue in self.queues)
+
 
 class Survey(msgspec.Struct, frozen=True):
     """What one look at the whole system shows: whether there is anything to do beside tasks, and when there will be."""

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from headbox.domain.errors import NonUniqueTask
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import Event as TaskEvent
-from headbox.domain.statistics import Statistics
+from headbox.domain.statistics import QueueCounts, Statistics
 from headbox.domain.task import SECOND, Instant, Span, Task
 from headbox.identifiers import earliest_id
-from headbox.storage import accounts, exchange, lifecycle, presence, reading, statistics
+from headbox.storage import accounts, exchange, lifecycle, presence, queues, reading, statistics
 from headbox.storage.database import Database, Transaction
 from headbox.storage.records import (
     Callable,
@@ -257,6 +257,17 @@ class SQLStore:
 
     def cull_audited_events(self, before: Instant, limit: int) -> int:
         return self._database.write(lambda tx: tx.change("cull_audited_events", before=before, limit=limit))
+
+    # queues
+
+    def suspend_queue(self, name: str, now: Instant) -> None:
+        self._database.write(lambda tx: queues.suspend(tx, name, now))
+
+    def resume_queue(self, name: str) -> None:
+        self._database.write(lambda tx: queues.resume(tx, name))
+
+    def queues(self, now: Instant) -> list[QueueCounts]:
+        return self._database.read(lambda tx: queues.queues(tx, now, self._first_unfolded))
 
     # statistics
 

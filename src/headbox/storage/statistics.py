@@ -83,7 +83,8 @@ def read(tx: Transaction, now: Instant, since: str) -> Reading:
     ready = [(queue, first_time) for queue, _, _, first_time in tx.all("levels", queues=None)]
     (first,) = tx.one("first_unfolded", since=since) or ("0",)
     unfolded = sum(rows for *_, rows in changes)
-    return Reading(summarise(now, counts, (*folded, *recent), ready), unfolded, first)
+    suspended: dict[str, Instant] = dict(tx.all("suspended_queues"))
+    return Reading(summarise(now, counts, (*folded, *recent), ready, suspended), unfolded, first)
 
 
 class Reading(NamedTuple):

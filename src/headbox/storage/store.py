@@ -13,7 +13,7 @@ from headbox.config import without_password
 from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import Event as TaskEvent
-from headbox.domain.statistics import Statistics
+from headbox.domain.statistics import QueueCounts, Statistics
 from headbox.domain.task import HOUR, Instant, Span, Task
 from headbox.storage.records import (
     Callable,
@@ -229,6 +229,15 @@ class Store(Protocol):
         """Deletes up to `limit` archived runs that finished earlier, or are beyond a schedule's newest so many."""
 
     def cull_audited_events(self, before: Instant, limit: int) -> int: ...
+
+    # queues
+    def suspend_queue(self, name: str, now: Instant) -> None:
+        """Nothing of the queue is claimed until it is resumed, whatever waits in it or comes to it; what runs goes on.
+        Idempotent. StateConflict for the housekeeping's."""
+
+    def resume_queue(self, name: str) -> None: ...
+    def queues(self, now: Instant) -> list[QueueCounts]:
+        """The queues that have incomplete tasks, are suspended, or are named by a worker; by name."""
 
     # statistics
     def statistics(self, now: Instant) -> Statistics:

@@ -318,6 +318,20 @@ class TaskQueue:
         """Gives a task another schedule. UnknownTask; StateConflict for a complete task; NonUniqueTask."""
         return Task(self, self.store.reschedule(id, read_schedule(schedule), self.clock.now()))
 
+    # queues
+
+    def suspend_queue(self, name: str) -> None:
+        """Nothing of the queue `name` starts until it is resumed; what runs goes on. InvalidTask if it is no name."""
+        self.store.suspend_queue(read_name("queue", name), self.clock.now())
+
+    def resume_queue(self, name: str) -> None:
+        """What waits in the queue `name` may start again."""
+        self.store.resume_queue(read_name("queue", name))
+
+    def suspended_queues(self) -> list[str]:
+        """The queues that are suspended, by name."""
+        return [queue.name for queue in self.store.queues(self.clock.now()) if queue.suspend_time is not None]
+
     # the end
 
     def close(self) -> None:
@@ -362,3 +376,6 @@ class TaskQueue:
     reset_async = twin(reset)
     remove_async = twin(remove)
     reschedule_async = twin(reschedule)
+    suspend_queue_async = twin(suspend_queue)
+    resume_queue_async = twin(resume_queue)
+    suspended_queues_async = twin(suspended_queues)

@@ -22,7 +22,7 @@ from headbox.web.problems import Problem, problem_of
 from headbox.web.query import check_characters, check_encoding
 from headbox.web.replies import Reply, SpooledReply, StreamReply, json_reply, problem_reply, send_reply
 from headbox.web.request import Request
-from headbox.web.routes import accounts, changes, jobs, snapshots, statistics, system, tasks
+from headbox.web.routes import accounts, changes, jobs, queues, snapshots, statistics, system, tasks
 from headbox.web.service import Service
 from headbox.web.ui.assets import Assets
 from headbox.web.ui.dashboard import Dashboard
@@ -39,6 +39,7 @@ CALLS: Final[tuple[Operation, ...]] = (
     *jobs.OPERATIONS,
     *system.OPERATIONS,
     *statistics.OPERATIONS,
+    *queues.OPERATIONS,
     *accounts.OPERATIONS,
     *system.HEALTH,
 )

@@ -15,11 +15,26 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The incomplete tasks of one queue, and for how long the oldest ready one has been due."""
 
     name: str
+    is_suspended: bool
     waiting: int
     running: int
     reset: int
     suspended: int
     oldest_ready_seconds: float | None
+
+
+class ShownQueue(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue: whether anything of it may start, its incomplete tasks, and how many workers serve it."""
+
+    name: str
+    is_suspended: bool
+    suspend_time: datetime | None
+    waiting: int
+    running: int
+    reset: int
+    suspended: int
+    oldest_ready_seconds: float | None
+    workers: int
 
 
 class StateFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,11 +161,27 @@ def show_queue_counts(queue: QueueCounts) -> QueueFigures:
     """One queue's part."""
     return QueueFigures(
         name=queue.name,
+        is_suspended=queue.suspend_time is not None,
         waiting=queue.waiting,
         running=queue.running,
         reset=queue.reset,
         suspended=queue.suspended,
         oldest_ready_seconds=seconds(queue.oldest_ready),
+    )
+
+
+def show_queue(queue: QueueCounts) -> ShownQueue:
+    """The queue as `GET /queues/` gives it."""
+    return ShownQueue(
+        name=queue.name,
+        is_suspended=queue.suspend_time is not None,
+        suspend_time=None if queue.suspend_time is None else time_of(queue.suspend_time),
+        waiting=queue.waiting,
+        running=queue.running,
+        reset=queue.reset,
+        suspended=queue.suspended,
+        oldest_ready_seconds=seconds(queue.oldest_ready),
+        workers=queue.workers or 0,
     )
 
 

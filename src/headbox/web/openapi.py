@@ -12,7 +12,7 @@ import msgspec
 
 from headbox.domain.states import STATES
 from headbox.web.bodies import NewSchedule, NewTask, NewToken, NewUser, UserChange
-from headbox.web.figures import ShownStatistics
+from headbox.web.figures import ShownQueue, ShownStatistics
 from headbox.web.operations import Operation, Parameter
 from headbox.web.representations import (
     DEFAULT_FIELDS,
@@ -45,6 +45,7 @@ NAMED: Final = {
     "Token": ShownToken,
     "Event": ShownEvent,
     "Statistics": ShownStatistics,
+    "Queue": ShownQueue,
 }
 BODIES: Final = (NewTask, NewSchedule, NewUser, UserChange, NewToken)
 COMPONENTS: Final = "#/components/schemas/"

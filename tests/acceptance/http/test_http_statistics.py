@@ -18,8 +18,9 @@ def test_the_statistics_count_tasks_by_state_and_queue(mill: Any) -> None:
     assert found["time"] == "2026-12-01T12:01:30Z"
     assert found["states"] == {"waiting": 4, "running": 1, "reset": 0, "suspended": 1}  # the housekeeping waits too
     a, b, headbox = found["queues"]
-    assert a == {"name": "a", "waiting": 0, "running": 1, "reset": 0, "suspended": 0, "oldest_ready_seconds": None}
-    assert b == {"name": "b", "waiting": 2, "running": 0, "reset": 0, "suspended": 1, "oldest_ready_seconds": 90.0}
+    alike = {"is_suspended": False, "reset": 0}
+    assert a == alike | {"name": "a", "waiting": 0, "running": 1, "suspended": 0, "oldest_ready_seconds": None}
+    assert b == alike | {"name": "b", "waiting": 2, "running": 0, "suspended": 1, "oldest_ready_seconds": 90.0}
     assert headbox["name"] == "headbox"
     assert found["oldest_ready_seconds"] == 90.0
 

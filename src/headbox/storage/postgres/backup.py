@@ -14,7 +14,8 @@ from headbox.domain.errors import StorageError
 from headbox.storage.migrate import migrations
 
 TABLES = (
-    "headbox_tasks", "headbox_task_history", "headbox_holds", "headbox_changes", "headbox_counts", "headbox_periods",
+    "headbox_tasks", "headbox_task_history", "headbox_holds", "headbox_suspended_queues", "headbox_changes",
+    "headbox_counts", "headbox_periods",
     "headbox_workers", "headbox_callables", "headbox_users", "headbox_tokens", "headbox_sessions",
     "headbox_audited_events", "headbox_settings",
 )  # fmt: skip

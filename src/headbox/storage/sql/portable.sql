@@ -239,6 +239,18 @@ SELECT publication FROM headbox_callables ORDER BY name
 -- The live schedules that applications declare.
 SELECT {fields} FROM headbox_tasks WHERE schedule_name IS NOT NULL AND declared_by IS NOT NULL ORDER BY id
 
+-- suspend_queue --
+-- Nothing of a queue is claimed any more.
+INSERT INTO headbox_suspended_queues (queue, suspend_time) VALUES (:queue, :now) ON CONFLICT DO NOTHING
+
+-- resume_queue --
+-- What waits in a queue may be claimed again.
+DELETE FROM headbox_suspended_queues WHERE queue = :queue{wakes}
+
+-- suspended_queues --
+-- The queues of which nothing is claimed.
+SELECT queue, suspend_time FROM headbox_suspended_queues
+
 -- counts --
 -- How many tasks of each queue are in each live state.
 SELECT queue, state, CAST(sum(number) AS bigint) FROM (

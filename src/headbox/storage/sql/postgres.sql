@@ -72,7 +72,8 @@ RETURNING task.id, task.queue
 
 -- levels --
 -- The levels (queue, is_async, priority) that have ready rows, each with its first row's due time and id; `queues` is a
--- JSON list, or null for all. A few probes of the index for each, however many rows it has. Last comes how many entries
+-- JSON list, or null for all; suspended ones have none. A few probes of the index for each, however many rows it has. Last
+-- comes how many entries
 -- of the index were read: many, if it is full of rows that are gone but that somebody's long transaction keeps.
 WITH RECURSIVE before (entries) AS MATERIALIZED (
     SELECT pg_stat_get_xact_tuples_returned('headbox_tasks_ready'::regclass)
@@ -106,7 +107,8 @@ after (entries) AS MATERIALIZED (
     SELECT pg_stat_get_xact_tuples_returned('headbox_tasks_ready'::regclass)
     FROM (SELECT count(*) AS levels FROM level) AS counted WHERE levels >= 0
 )
-SELECT level.*, after.entries - before.entries FROM after CROSS JOIN before LEFT JOIN level ON TRUE
+SELECT level.*, after.entries - before.entries FROM after CROSS JOIN before
+    LEFT JOIN level ON level.queue NOT IN (SELECT queue FROM headbox_suspended_queues)
 ORDER BY priority DESC, queue, is_async
 
 -- known_levels --
@@ -118,6 +120,7 @@ FROM unnest(:queue::text[], :is_async::boolean[], :priority::bigint[], :due_time
         WHERE {ready} AND queue = known.queue AND is_async = known.is_async AND priority = known.priority
             AND (due_time, id) >= (known.due_time, known.id)
         ORDER BY due_time, id LIMIT 1) AS first
+WHERE known.queue NOT IN (SELECT queue FROM headbox_suspended_queues)
 ORDER BY priority DESC, queue, is_async
 
 -- claim --

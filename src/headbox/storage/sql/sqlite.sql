@@ -56,8 +56,8 @@ WHERE id IN (SELECT value ->> 0 FROM json_each(:rows)) AND +state = 'running' AN
 RETURNING id, queue
 
 -- levels --
--- The levels (queue, is_async, priority) that have ready rows, each with its earliest due time; `queues` is a JSON list,
--- or null for all.
+-- The levels (queue, is_async, priority) that have ready rows, each with its earliest due time, but for those of suspended
+-- queues; `queues` is a JSON list, or null for all.
 WITH RECURSIVE
 served (queue) AS (
     SELECT value FROM json_each(:queues)
@@ -81,7 +81,8 @@ level (queue, is_async, priority) AS (
 SELECT queue, is_async, priority, (
     SELECT min(due_time) FROM headbox_tasks
     WHERE {ready} AND queue = level.queue AND is_async = level.is_async AND priority = level.priority)
-FROM level WHERE priority IS NOT NULL ORDER BY priority DESC, queue
+FROM level WHERE priority IS NOT NULL AND queue NOT IN (SELECT queue FROM headbox_suspended_queues)
+ORDER BY priority DESC, queue
 
 -- claim --
 -- Marks up to `share` ready tasks of one level running for a worker, the longest due first, and none behind `most_bytes` of

@@ -147,6 +147,12 @@ CREATE TABLE headbox_holds (
 );
 CREATE INDEX headbox_holds_task ON headbox_holds (task_id);
 
+-- Queues of which nothing is claimed until they are resumed.
+CREATE TABLE headbox_suspended_queues (
+    queue text COLLATE "C" NOT NULL PRIMARY KEY,
+    suspend_time bigint NOT NULL
+);
+
 -- What transactions have changed in how many tasks there are, until it is folded into the counts: rows are only ever
 -- added, so nobody waits for them. `was`, `became`: live states; `counted`: what has happened (enqueued, how runs ended);
 -- `task_id`: nothing else tells that this task has changed. `xid`: which rows can still come, that none is missed.
