@@ -76,7 +76,8 @@ def test_each_page_that_is_written_is_in_the_navigation(site: dict[Path, Page]) 
     home = next(page for path, page in site.items() if path == ROOT / "build" / "site" / "index.html")
     reachable = {unquote(urlsplit(link).path).removeprefix("./") for link in home.links}
     pages = {str(path.relative_to(ROOT / "build" / "site")) for path in site} - {"404.html"}
-    assert pages - reachable - {"index.html"} == set()
+    lost = pages - reachable - {"index.html"}
+    assert not lost, f"nothing leads to {lost}: add it to nav in zensical.toml"
 
 
 def test_a_link_to_what_is_not_on_the_site_stops_the_build() -> None:
