@@ -91,11 +91,12 @@ def _summary(look: Look, width: int) -> list[Line]:
     statistics = look.statistics
     if statistics is None:
         return [[]]
-    lines = [_states(statistics), _throughput(statistics, width), _lateness(statistics)]
+    lines = [states_line(statistics), _throughput(statistics, width), _lateness(statistics)]
     return [*(cut_line(line, width) for line in lines if line), []]
 
 
-def _states(statistics: Mapping[str, Any]) -> Line:
+def states_line(statistics: Mapping[str, Any]) -> Line:
+    """How many tasks are in each state, and how long the oldest that could run has waited."""
     line = _joined([Styled(f"{count:,} {state}", STYLES.get(state, "")) for state, count in _counts(statistics)])
     oldest = statistics.get("oldest_ready_seconds")
     return line if oldest is None else [*line, Styled(f"   oldest ready for {show_span(oldest)}", "dim")]

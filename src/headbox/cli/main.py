@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "queue": ("headbox.cli.queue:queue", "List queues, suspend and resume them."),
     "worker": ("headbox.cli.worker:worker", "List the workers."),
     "top": ("headbox.cli.top:top", "Show what is going on, on the whole terminal."),
+    "stats": ("headbox.cli.stats:stats", "Show counts, throughput and lateness."),
     "user": ("headbox.cli.user:user", "Manage who may call the API."),
     "token": ("headbox.cli.token:token", "Manage tokens for the API."),
     "schedule": ("headbox.cli.schedule:schedule", "Preview what a schedule means."),

@@ -26,13 +26,14 @@ Line = list[Styled]
 
 
 class Column(NamedTuple):
-    """A table's column: its title, the narrowest that is of use, whether it is shown whole or not at all, and its
-    place when there is room for some columns only: the lowest comes first."""
+    """A table's column: its title, the narrowest that is of use, whether it is shown whole or not at all, its place
+    when there is room for some columns only (the lowest comes first), and whether its cells stand to the right."""
 
     title: str
     width: int = 8
     whole: bool = False
     rank: int = 0
+    right: bool = False
 
 
 def show_list(
@@ -85,7 +86,8 @@ def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[Styled]], width: 
     else:
         shown = choose(columns, wanted, width)
         widths = allot([wanted[n] for n in shown], [least(columns[n], wanted[n]) for n in shown], room(width, shown))
-    return [[_fit(row[n], size, last=n == shown[-1]) for n, size in zip(shown, widths, strict=True)] for row in rows]
+    places = [(n, size, columns[n].right, n == shown[-1]) for n, size in zip(shown, widths, strict=True)]
+    return [[_fit(row[n], size, right=right, last=last) for n, size, right, last in places] for row in rows]
 
 
 def choose(columns: Sequence[Column], wanted: Sequence[int], width: int) -> list[int]:
@@ -121,9 +123,12 @@ def allot(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
     return widths
 
 
-def _fit(cell: Styled, width: int, *, last: bool) -> Styled:
+def _fit(cell: Styled, width: int, *, right: bool, last: bool) -> Styled:
     text = cut(cell.text, width)
-    return cell._replace(text=text if last else text + " " * (width - cells_of(text) + GAP))
+    space = " " * (width - cells_of(text))
+    if right:
+        return cell._replace(text=space + text + ("" if last else " " * GAP))
+    return cell._replace(text=text if last else text + space + " " * GAP)
 
 
 def cut(text: str, width: int) -> str:
