@@ -19,6 +19,7 @@ import rich_click as click
 PATIENCE = 30.0  # seconds that an answer may take, beside those that were asked for
 PAGE = 500
 AWAY = (None, 503)  # the statuses of a server that may be back soon
+AS_TYPED = "surrogateescape"  # bytes that are no text go out as they were typed: the server says what is wrong
 PAUSE = 0.3  # seconds between two attempts
 
 
@@ -162,6 +163,7 @@ def read_url(url: str) -> tuple[bool, str, int | None]:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
         valid = parts.scheme in ("http", "https") and bool(host) and not (parts.query or parts.fragment)
+        valid = valid and parts.path.isascii() and parts.path.isprintable()
         (host or "").encode("idna")
     except ValueError:
         valid = False
@@ -229,9 +231,9 @@ def listed(value: Any, url: str) -> list[Any]:
 def with_query(path: str, query: Mapping[str, Any] | None) -> str:
     """The path with the parameters that have a value; a list gives one each."""
     given = {name: value for name, value in (query or {}).items() if value not in (None, (), [])}
-    return f"{path}?{urlencode(given, doseq=True)}" if given else path
+    return f"{path}?{urlencode(given, doseq=True, errors=AS_TYPED)}" if given else path
 
 
 def segment(text: str) -> str:
     """`text` as one segment of a path, whatever it holds."""
-    return quote(text, safe="") if text not in (".", "..") else text.replace(".", "%2E")
+    return quote(text, safe="", errors=AS_TYPED) if text not in (".", "..") else text.replace(".", "%2E")

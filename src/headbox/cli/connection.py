@@ -7,12 +7,14 @@ import os
 import sys
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import rich_click as click
 
 from headbox.cli.client import Client
 from headbox.cli.local_service import LocalService, absolute, find
+
+MISUNDERSTANDINGS: Final = (LookupError, TypeError, AttributeError, ValueError)  # of an answer that has another shape
 
 
 def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,10 +28,30 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
         client = connect(url, user, token)
         try:
             return command(client, *args, **options)
+        except MISUNDERSTANDINGS:
+            if speaks_this_version(client):
+                raise
+            raise click.ClickException(f"{client.url} is no Headbox of version {own_version()}") from None
         finally:
             client.close()
 
     return connected
+
+
+def speaks_this_version(client: Client) -> bool:
+    """Whether the server is a Headbox as old as this program: then what it answers should be understood."""
+    try:
+        info = client.get("openapi.json")["info"]
+        return bool(info["title"] == "Headbox" and info["version"] == own_version())
+    except (click.ClickException, *MISUNDERSTANDINGS):
+        return False
+
+
+def own_version() -> str:
+    """The version of this program."""
+    from importlib.metadata import version
+
+    return version("headbox")
 
 
 def connect(url: str | None, user: str | None, token: str | None) -> Client:
@@ -79,7 +101,7 @@ def bearer(token: str) -> str:
 
 def basic(user: str, password: str) -> str:
     """The header of HTTP Basic (RFC 7617)."""
-    return "Basic " + b64encode(f"{user}:{password}".encode()).decode("ascii")
+    return "Basic " + b64encode(f"{user}:{password}".encode(errors="surrogateescape")).decode("ascii")
 
 
 def ask_password(prompt: str, *, confirm: bool = False) -> str:

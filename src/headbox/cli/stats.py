@@ -98,7 +98,7 @@ def starts_rows(statistics: Statistics) -> list[tuple[str, ...]]:
 
 def queue_row(queue: Mapping[str, Any]) -> tuple[Any, ...]:
     """The cells of one queue."""
-    name = Styled(f"{queue['name']} (suspended)", "yellow") if queue["is_suspended"] else queue["name"]
+    name = Styled(f"{queue['name']} (suspended)", "yellow") if queue.get("is_suspended") else queue["name"]
     counts = (f"{queue[state]:,}" for state in ("waiting", "running", "reset", "suspended"))
     return name, *counts, show_known(queue["oldest_ready_seconds"])
 

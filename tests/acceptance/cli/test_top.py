@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import termios
@@ -33,6 +34,7 @@ def busy(served: Home) -> Iterator[Home]:
 def test_it_shows_what_runs_who_runs_it_and_what_is_due(busy: Home, sit: Sitting) -> None:
     shown = sit(busy, "top").until("NEXT DUE")
     assert "hold(" in shown and " 33%" in shown and "files 1/3" in shown
+    assert re.search(r"1 running +3\d waiting", shown) and re.search(r"[▁-█]+ [\d.]+/s +last hour", shown)
     assert "app:queue" in shown or "all queues" in shown
     assert shown.splitlines()[0].startswith("headbox  http://127.0.0.1:")
     assert "q quit" in shown.splitlines()[-1]
@@ -130,7 +132,8 @@ def test_without_a_terminal_it_prints_once_or_json(busy: Home) -> None:
     assert "\x1b" not in busy.ok("top", "--once")
     snapshot = busy.json("top")
     assert [task["method_name"] for task in snapshot["running"]] == ["hold"]
-    assert {"url", "time", "statistics", "workers", "due"} <= set(snapshot)
+    assert {"url", "time", "workers", "due"} <= set(snapshot)
+    assert snapshot["statistics"]["states"]["running"] == 1 == busy.json("stats")["states"]["running"]
     assert "--once" in busy.refused("top", status=2)
 
 
