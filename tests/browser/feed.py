@@ -10,26 +10,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
 HALF: Final = 1 << 16  # as much as the example copies at a time
-PATIENCE: Final = 120.0
+MANY: Final = 1000
+PATIENCE: Final = 120.0  # seconds
 
 
 class Feed:
-    """A project's page of a simple index (PEP 691) with files of 128 KiB. Half of the first arrives at once, and the
-    rest of all when `release` is called."""
+    """A project's page of a simple index (PEP 691) with files of 128 KiB. Half of each arrives at once, and the rest
+    when `release` lets it."""
 
     def __init__(self, files: int = 2) -> None:
         content = random.Random(files)
         self._files = {f"part{number}-1.0-py3-none-any.whl": content.randbytes(2 * HALF) for number in range(files)}
-        self._released = threading.Event()
+        self._released = threading.Semaphore(0)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/simple/parts/"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
-    def release(self) -> None:
-        """Lets all files arrive."""
-        self._released.set()
+    def release(self, files: int = MANY) -> None:
+        """Lets so many more files arrive; all, unless that is said."""
+        self._released.release(files)
 
     def close(self) -> None:
         self.release()
@@ -58,7 +59,7 @@ class Feed:
                 self.end_headers()
                 self.wfile.write(body[:HALF])
                 if name:
-                    feed._released.wait(PATIENCE)
+                    feed._released.acquire(timeout=PATIENCE)
                 self.wfile.write(body[HALF:])
 
             def log_message(self, format: str, *args: object) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from headbox.domain.iso8601 import format_instant
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import DAY, HOUR, MINUTE, SECOND, Instant, Task
 from headbox.identifiers import new_id
@@ -25,7 +26,7 @@ REPOSITORIES: Final = (
     "nodesource",
     "postgresql",
 )
-EVERY: Final = 15 * MINUTE
+EVERY: Final = 5 * MINUTE
 PROMPT: Final = SECOND // 250  # from a claim to its start
 APP: Final = "examples.repository_sync"
 TRACEBACK: Final = """\
@@ -60,17 +61,17 @@ def _worker(now: Instant) -> Worker:
     )  # fmt: skip
 
 
-def _sync_all(store: Store, worker: str, now: Instant, chance: random.Random) -> None:
-    """Syncs most of the repositories once, one after another in the quarter of an hour from `now`."""
-    wanted = [name for name in REPOSITORIES if chance.random() < _busy(now)]
-    tasks = store.enqueue([_sync(name, now) for name in wanted], now) if wanted else []
-    for _ in tasks:
-        now += int(chance.uniform(2, 40) * SECOND)
-        claims = store.exchange(worker, Report(), ClaimRequest(queues=(), limit=1), now).claims
-        assert claims is not None
-        for claimed in claims.tasks:
-            for time, report in _run(claimed, now + PROMPT, chance):
-                store.exchange(worker, report, None, time)
+def _sync_all(store: Store, worker: str, begin: Instant, chance: random.Random) -> None:
+    """Syncs most of the repositories once in the time from `begin`, each at a moment of its own."""
+    wanted = [name for name in REPOSITORIES if chance.random() < _busy(begin)]
+    for place, name in enumerate(wanted):
+        due = begin + EVERY * place // len(REPOSITORIES)
+        task = store.enqueue([_sync(name, due)], begin)[0]
+        late = due + int(chance.lognormvariate(-5, 1) * SECOND)
+        claims = store.exchange(worker, Report(), ClaimRequest(queues=(), limit=1), late).claims
+        assert claims is not None and [claimed.id for claimed in claims.tasks] == [task.id]
+        for time, report in _run(claims.tasks[0], late + PROMPT, chance):
+            store.exchange(worker, report, None, time)
 
 
 def _busy(now: Instant) -> float:
@@ -79,9 +80,10 @@ def _busy(now: Instant) -> float:
     return 0.35 if hour < 6 else 0.9 if 8 <= hour < 18 else 0.6
 
 
-def _sync(repository: str, now: Instant) -> Task:
+def _sync(repository: str, due: Instant) -> Task:
     args = json.dumps([repository]).encode()
-    return Task(new_id(), 1, "waiting", "default", 0, now, f"{APP}:sync", "sync", args=args, enqueue_time=now)
+    at = {"scheduler": "at", "schedule": format_instant(due), "scheduled_time": due}
+    return Task(new_id(), 1, "waiting", "default", 0, due, f"{APP}:sync", "sync", args=args, enqueue_time=due, **at)
 
 
 def _run(task: Task, start: Instant, chance: random.Random) -> Iterator[tuple[Instant, Report]]:
@@ -91,7 +93,7 @@ def _run(task: Task, start: Instant, chance: random.Random) -> Iterator[tuple[In
     done, size = chance.randrange(total) if fails else total, total * 1_270_000
     files, bytes_ = {"done": done, "total": total}, {"done": size * done // total, "total": size}
     progress = Progress(task.id, task.run, json.dumps({"files": files, "bytes": bytes_}))
-    yield start, Report(starts=[Start(task.id, task.run, start)], progress=[progress])
+    yield start, Report(starts=[Start(task.id, task.run, start)], progress=[progress], lateness=[start - task.due_time])
     finish = start + int(chance.lognormvariate(1.8, 0.8) * SECOND)
     outcome = Outcome(task.id, task.run, "succeed", finish, start_time=start)
     if fails:

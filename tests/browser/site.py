@@ -26,7 +26,7 @@ class Site:
         self.sessions: dict[str, Any] = {}  # of users that have logged in: their cookies
         self._start = Starter()
         self._environ = {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}:{ROOT}/src",
             "HEADBOX_ADMIN_PASSWORD": PASSWORD,
             "REPOSITORY_FEEDS": str(self.feeds),
             "REPOSITORY_MIRRORS": str(folder / "mirrors"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.browser.visitor import Visitor
 
 PHONE = {"width": 360, "height": 740}
-PAGES = {"/ui/workers/": "Workers", "/ui/account/": "Account"}  # and what each is headed
+PAGES = {"/ui/": "Now", "/ui/workers/": "Workers", "/ui/account/": "Account"}  # and what each is headed
 
 
 def test_who_logs_in_gets_the_page_that_was_asked_for(visitor: Visitor) -> None:

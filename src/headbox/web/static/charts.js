@@ -8,8 +8,10 @@
     return +(value * factor).toPrecision(3) + unit;
   }
 
+  const whole = [...Array(12).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+
   const kinds = {
-    throughput: { show: (value) => (value ?? 0).toLocaleString("en"), bars: true },
+    throughput: { show: (value) => (value ?? 0).toLocaleString("en"), bars: true, steps: whole },
     lateness: { show: showSeconds, bars: false },
   };
 
@@ -49,7 +51,7 @@
           scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
           axes: [
             { ...axis, grid: { show: false }, size: 22, gap: 4, values: "{HH}:{mm}", space: 60 },
-            { ...axis, size: 52, gap: 6, space: 28, values: (_, ticks) => ticks.map((tick) => show(tick)) },
+            { ...axis, size: 52, gap: 6, space: 28, incrs: this.kind.steps, values: (_, ticks) => ticks.map((tick) => show(tick)) },
           ],
           series: [
             {},
