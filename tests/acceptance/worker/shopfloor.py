@@ -44,10 +44,11 @@ def note_after(task: Any, ending: Any) -> None:
 
 
 def journal(path: str, what: str = "") -> None:
-    """One line, in one write: whoever is killed has written it whole or not at all."""
+    """One line in one write, padded so that none crosses a page: the kernel cuts a write short there when its process
+    is killed, and the rest of the line would be somebody else's."""
     task = current_task()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.write(descriptor, f"{task.id} {task.run} {what}\n".encode())
+    os.write(descriptor, f"{task.id} {task.run} {what}".ljust(127).encode() + b"\n")
     os.close(descriptor)
 
 

@@ -29,11 +29,12 @@ def _journal(pid: int) -> int:
 
 
 def _write(what: str, token: str, mark: str) -> None:
-    """One line in one write: whoever is killed has written it whole or not at all."""
+    """One line in one write, padded so that none crosses a page: the kernel cuts a write short there when its process
+    is killed, and the rest of the line would be somebody else's."""
     task = current_task()
     true_time = time.clock_gettime_ns(time.CLOCK_REALTIME) // 1000  # whatever the wall clock says
-    line = f"{what} {task.id} {task.run} {token} {mark} {SUPERVISOR} {true_time}\n"
-    os.write(_journal(os.getpid()), line.encode())
+    line = f"{what} {task.id} {task.run} {token} {mark} {SUPERVISOR} {true_time}"
+    os.write(_journal(os.getpid()), line.ljust(255).encode() + b"\n")
 
 
 def _begin(token: str) -> Begun:
