@@ -33,12 +33,15 @@ class SharedClock:
     later ones come by a thread, however long they take."""
 
     AGE = 10_000_000_000  # ns after which it asks again
+    STEP = 1_000_000  # microseconds: a difference that no drift explains
 
     def __init__(self, ask: Callable[[], Instant]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
         self._asked_at: int | None = None
         self._offset = 0
+        self._error = 0  # microseconds by which the offset may be wrong
+        self.set_at: int | None = None  # when it was last found to have been set, by `boot_time`
 
     def now(self) -> Instant:
         """The present instant. Raises what `ask` raises, but only until it has answered once."""
@@ -57,8 +60,12 @@ class SharedClock:
             self._set(instant, asked_at)
 
     def _set(self, instant: Instant, asked_at: int) -> None:
-        self._offset = instant - (asked_at + boot_time()) // 2000  # it was asked half-way there and back
-        self._asked_at = asked_at
+        now = boot_time()
+        offset = instant - (asked_at + now) // 2000  # it was asked half-way there and back
+        error = (now - asked_at) // 2000
+        if self._asked_at is not None and abs(offset - self._offset) > self.STEP + error + self._error:
+            self.set_at = now
+        self._offset, self._error, self._asked_at = offset, error, asked_at
 
     def _synchronise(self) -> None:
         before = boot_time()

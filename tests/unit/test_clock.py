@@ -54,6 +54,20 @@ def test_a_database_that_answers_late_or_never_keeps_nobody_waiting(boot: list[i
     assert answers == []
 
 
+def test_it_notices_when_the_databases_clock_is_set_and_not_that_an_answer_was_slow(boot: list[int]) -> None:
+    clock = SharedClock(lambda: NOON)
+    assert clock.now() == NOON and clock.set_at is None
+    asked_at = boot[0]
+    boot[0] += 8_000_000_000
+    clock.learn(NOON + 8 * SECOND, asked_at)  # answered at the end of eight seconds: it may be off by four
+    assert clock.set_at is None
+    clock.learn(NOON + 8 * SECOND, boot[0])
+    assert clock.now() == NOON + 8 * SECOND and clock.set_at is None
+    boot[0] += 1_000_000_000
+    clock.learn(NOON + 7 * SECOND, boot[0])  # two seconds back, and the slow answer is forgotten
+    assert clock.set_at == boot[0]
+
+
 def _away() -> int:
     raise StorageUnavailable("it is away")
 

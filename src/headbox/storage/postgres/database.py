@@ -15,6 +15,7 @@ import psycopg
 from psycopg import conninfo, errors
 from psycopg.pq import TransactionStatus
 
+from headbox.clock import SharedClock, boot_time
 from headbox.domain.errors import OutcomeUnknown, StorageError, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
@@ -70,6 +71,7 @@ class PostgresDatabase:
         self.notices = Notices()
         self._frontier = Frontier()
         self.patience = PATIENCE
+        self.clock = SharedClock(self.time)
 
     @staticmethod
     def prepare(connection: Connection) -> None:
@@ -247,7 +249,11 @@ class PostgresDatabase:
         """A lease ends with the worker's row."""
 
     def is_alive(self, worker: Worker, now: Instant) -> bool:
-        """Whether the lease that the last heartbeat renewed still runs at `now`."""
+        """Whether the lease that the last heartbeat renewed still runs at `now`. Where the server's clock was set, that
+        is not known of heartbeats from before: by the end of another lease there are new ones of all who live."""
+        was_set = self.clock.set_at
+        if was_set is not None and boot_time() - was_set < worker.lease * 1000:
+            return True
         return worker.heartbeat_time + worker.lease >= now
 
     def time(self) -> Instant:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
-from headbox.clock import Clock, SharedClock
+from headbox.clock import Clock
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span
 from headbox.storage.housekeeping import accept_housekeeping
@@ -57,7 +57,7 @@ class PostgresStore(SQLStore):
 
     def clock(self) -> Clock:
         """The database's clock, which all hosts share."""
-        return SharedClock(self.time)
+        return self._server.clock
 
     @property
     def is_remote(self) -> bool:
