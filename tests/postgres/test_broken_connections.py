@@ -15,6 +15,8 @@ from headbox.storage.records import ClaimRequest, Report
 from tests.postgres.conftest import NOON, a_task, a_worker, end_backends
 from tests.tcp_proxy import Proxy
 
+HOUSEKEEPING_TASKS = 2  # that every database has
+
 
 def claim(store: PostgresStore, worker: str = "w", limit: int = 10) -> list[str]:
     claims = store.exchange(worker, Report(), ClaimRequest(queues=(), limit=limit), NOON).claims
@@ -44,11 +46,21 @@ def test_a_connection_that_was_ended_between_two_calls_is_replaced_unnoticed(
 def test_a_connection_that_breaks_before_the_commit_is_replaced_and_the_work_done_once(
     through: PostgresStore, store: PostgresStore, proxy: tuple[Proxy, str]
 ) -> None:
-    for word in (b"INSERT INTO headbox_tasks", b"COMMIT\0", b"BEGIN"):
+    for word in (b"UPDATE headbox_tasks", b"COMMIT\0", b"BEGIN"):
+        task = store.enqueue([a_task()], NOON)[0]
         proxy[0].lose(word)
-        task = through.enqueue([a_task()], NOON)[0]
-        assert store.get(task.id) == task
+        assert through.suspend(task.id, NOON) == store.get(task.id)
+        assert store.get(task.id).state == "suspended"
     assert proxy[0].lost == 3
+
+
+def test_an_enqueue_that_never_arrived_is_sent_again(
+    through: PostgresStore, store: PostgresStore, proxy: tuple[Proxy, str]
+) -> None:
+    for tasks in ([a_task()], [a_task() for _ in range(150)]):
+        proxy[0].lose(b"headbox_tasks")
+        assert [store.get(task.id) for task in through.enqueue(tasks, NOON)] == tasks
+    assert proxy[0].lost == 2
 
 
 def test_a_read_is_tried_again(through: PostgresStore, proxy: tuple[Proxy, str], store: PostgresStore) -> None:
@@ -75,10 +87,21 @@ def test_an_enqueue_whose_answer_is_lost_accepts_each_task_once(
     through: PostgresStore, store: PostgresStore, proxy: tuple[Proxy, str]
 ) -> None:
     store.register(a_worker("w"), [], [], NOON)
-    proxy[0].lose_answer_to(b"COMMIT\0", times=3)
+    proxy[0].lose_answer_to(b"INSERT INTO headbox_tasks", times=3)
     tasks = [through.enqueue([a_task()], NOON)[0] for _ in range(5)]
     assert proxy[0].lost == 3
     assert claim(store) == [task.id for task in tasks]
+    assert store.statistics(NOON).states == {"waiting": HOUSEKEEPING_TASKS, "running": 5, "reset": 0, "suspended": 0}
+
+
+def test_a_large_enqueue_whose_answer_is_lost_accepts_each_task_once(
+    through: PostgresStore, store: PostgresStore, proxy: tuple[Proxy, str]
+) -> None:
+    store.register(a_worker("w"), [], [], NOON)
+    proxy[0].lose_answer_to(b"COMMIT\0")
+    tasks = through.enqueue([a_task() for _ in range(150)], NOON)
+    assert proxy[0].lost == 1
+    assert claim(store, limit=200) == [task.id for task in tasks]
 
 
 def test_a_claim_whose_answer_is_lost_is_known_to_the_worker(
@@ -102,11 +125,17 @@ def test_a_commit_that_never_arrived_holds_no_locks_and_is_made_again(
 
 def test_a_commit_of_which_nothing_can_be_learned_says_so(through: PostgresStore, proxy: tuple[Proxy, str]) -> None:
     through.patience = 0.0
-    task = a_task()
     proxy[0].lose_answer_to(b"COMMIT\0")
     proxy[0].lose(b"pg_backend_pid", times=1000)
     with pytest.raises(StorageUnavailable, match="may have been done or not"):
-        through.enqueue([task], NOON)
+        through.enqueue([a_task() for _ in range(150)], NOON)
+
+
+def test_an_enqueue_of_which_nothing_can_be_learned_says_so(through: PostgresStore, proxy: tuple[Proxy, str]) -> None:
+    through.patience = 0.0
+    proxy[0].lose_answer_to(b"INSERT INTO headbox_tasks")
+    with pytest.raises(StorageUnavailable, match="may have been done or not"):
+        through.enqueue([a_task()], NOON)
 
 
 def test_a_database_that_is_away_is_waited_for(through: PostgresStore, proxy: tuple[Proxy, str]) -> None:

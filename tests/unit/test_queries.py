@@ -18,7 +18,7 @@ BATCHES = {  # statements over a set of rows: SQLite sees it as JSON, PostgreSQL
 
 # PostgreSQL asks many levels in one statement, and alone steps over what is gone (storage/postgres/frontier.py).
 BEGUN = {"claim": {"due_time", "id", "limit", "passed"}, "passed_over": {"due_time", "id"}}
-ITS_OWN = {"known_levels"}
+ITS_OWN = {"enqueue", "known_levels"}
 
 
 def own(dialect: str) -> set[str]:

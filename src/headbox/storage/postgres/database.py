@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 from psycopg import conninfo, errors
@@ -46,6 +46,9 @@ READ: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _STATUS: Final = f"SELECT pg_xact_status(%s::text::xid8), {INCARNATION}".encode()
 _END_BACKEND: Final = (
     b"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE backend_xid = %s::text::xid8::xid"
+)
+_UNKNOWN: Final = (
+    "the connection broke while it committed; what was asked may have been done or not: look before you ask again"
 )
 _TIME: Final = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
@@ -106,19 +109,26 @@ class PostgresDatabase:
             raise
         if not transaction.news.queues:
             self.notices.note_own(xid)
+        self._tell(connection, transaction)
+        return value
+
+    def _tell(self, connection: Connection, transaction: PostgresTransaction) -> None:
         with suppress(psycopg.Error):  # who was not told looks by itself in a while
             if not connection.closed:
                 self.notices.tell(connection, transaction.news)
-        return value
 
-    def write_alone(self, work: Callable[[Transaction], T]) -> T:
-        """One statement, without a transaction around it; a pooler's connection needs one for its settings."""
+    def write_alone(
+        self, work: Callable[[SingleStatement], T], otherwise: Callable[[Transaction], T] | None = None
+    ) -> T:
+        """One statement, without a transaction around it. A pooler's connection needs one for its settings, and so does
+        who is to find out what was in the way; then `otherwise` is run, if it is given."""
+        in_transaction = otherwise or cast("Callable[[Transaction], T]", work)
 
         def attempt(number: int, end: float) -> T:
             with sentences(self.where), self.connections.lend() as connection:
-                if connection.is_pooled:
-                    return self._transact(connection, work, number, end, is_repeatable=True)
-                return work(SingleStatement(connection))
+                if connection.is_pooled or number:
+                    return self._transact(connection, in_transaction, number, end, is_repeatable=True)
+                return self._run_alone(connection, work)
 
         return self._patiently(attempt)
 
@@ -135,11 +145,21 @@ class PostgresDatabase:
                 case False:
                     what = "the connection broke, and nothing was written; try again"
                     raise ConnectionLost(f"{self.where}: {what}") from error
-            what = "the connection broke while it committed; what was asked may have been done or not: look before you"
             unknown = ConnectionLost if is_repeatable else OutcomeUnknown
-            raise unknown(f"{self.where}: {what} ask again") from error
+            raise unknown(f"{self.where}: {_UNKNOWN}") from error
         if done.statusmessage != "COMMIT":
             raise StorageError(f"{self.where}: a statement had failed, so nothing was written; see the server's log")
+
+    def _run_alone(self, connection: Connection, work: Callable[[SingleStatement], T]) -> T:
+        transaction = SingleStatement(connection)
+        try:
+            value = work(transaction)
+        except psycopg.OperationalError as error:
+            if is_broken(error):
+                raise ConnectionLost(f"{self.where}: {_UNKNOWN}") from error
+            raise
+        self._tell(connection, transaction)
+        return value
 
     def _find_out(self, xid: str, incarnation: str, end: float) -> bool | None:
         """Whether a transaction whose commit was not answered took place; None if that cannot be known. One that still

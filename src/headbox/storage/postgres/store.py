@@ -10,7 +10,8 @@ import psycopg
 
 from headbox.clock import Clock
 from headbox.domain.errors import StorageError
-from headbox.domain.task import Instant, Span
+from headbox.domain.task import Instant, Span, Task
+from headbox.storage import lifecycle, statistics
 from headbox.storage.housekeeping import accept_housekeeping
 from headbox.storage.migrate import migrations
 from headbox.storage.postgres import backup as postgres_backup
@@ -19,6 +20,7 @@ from headbox.storage.postgres.backup import TABLES
 from headbox.storage.postgres.connections import Connection, connect
 from headbox.storage.postgres.database import READ, PostgresDatabase
 from headbox.storage.postgres.errors import sentences
+from headbox.storage.postgres.grouping import Grouping
 from headbox.storage.postgres.transaction import PostgresTransaction
 from headbox.storage.postgres.watch import PostgresWatch
 from headbox.storage.sql_store import SQLStore
@@ -26,6 +28,7 @@ from headbox.storage.sql_store import SQLStore
 _SIZE: Final = b"SELECT sum(pg_total_relation_size(to_regclass(name)))::bigint FROM unnest(%s::text[]) AS name"
 _INVALID_INDEXES: Final = b"""SELECT indexrelid::regclass::text FROM pg_index
     WHERE NOT indisvalid AND indrelid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)"""
+FEW: Final = 100  # tasks that a caller enqueues, up to which they share a transaction with others
 _FAILED_CHECKSUMS: Final = (
     b"SELECT coalesce(checksum_failures, 0) FROM pg_stat_database WHERE datname = current_database()"
 )
@@ -36,7 +39,24 @@ class PostgresStore(SQLStore):
 
     def __init__(self, url: str, finished_lifetime: Span) -> None:
         self._server = PostgresDatabase(url)
+        self._grouping = Grouping(self._enqueue_few)
         super().__init__(self._server, finished_lifetime)
+
+    def enqueue(self, tasks: Sequence[Task], now: Instant, connection: Any = None) -> list[Task]:
+        """Few tasks in one statement, which those of several threads share; many are copied."""
+        if connection is not None or not 0 < len(tasks) < FEW:
+            return super().enqueue(tasks, now, connection)
+        if any(task.unique_key or task.schedule_name for task in tasks):
+            self._enqueue_few(tasks, now)  # it may have to wait for somebody's transaction: no other is to wait with it
+        else:
+            self._grouping.enqueue(tasks, now)
+        return list(tasks)
+
+    def _enqueue_few(self, tasks: Sequence[Task], now: Instant) -> None:
+        self._server.write_alone(
+            lambda tx: tx.enqueue(tasks, now),
+            statistics.counted(lambda tx: lifecycle.enqueue(self._server, tx, tasks), now),
+        )
 
     @property
     def patience(self) -> float:

@@ -12,14 +12,15 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import tuple_row
 
-from headbox.domain.task import Task
+from headbox.domain import statistics
+from headbox.domain.task import Instant, Task
 from headbox.storage.database import Ask, Level, Row, Rows
 from headbox.storage.postgres.arrays import Column, Integers, adapt_columns, columns, copy_types
 from headbox.storage.postgres.connections import Connection, adapt
 from headbox.storage.postgres.errors import Collision
 from headbox.storage.postgres.frontier import Frontier, Start, as_starts
 from headbox.storage.postgres.notices import News
-from headbox.storage.queries import formatted, load, payload_bytes
+from headbox.storage.queries import ENQUEUED, formatted, load, payload_bytes
 from headbox.storage.tally import Tally
 
 COPY_ROWS = 200  # tasks from which on they are copied into the table
@@ -30,6 +31,7 @@ _ENDS: Final = ("add_run", "archive_end", "archive_ends")
 # A callable that a worker is just publishing must not be found unknown: registrations are waited for.
 _BEFORE: Final = {"worker_names": b"LOCK TABLE headbox_workers IN SHARE MODE"}
 _urgency = attrgetter("due_time", "id")
+_enqueued = attrgetter(*ENQUEUED)
 
 
 @cache
@@ -190,9 +192,15 @@ class StreamingTransaction(PostgresTransaction):
 
 
 class SingleStatement(PostgresTransaction):
-    """One statement is a consistent reading by itself; the second one ends it."""
+    """One statement is a consistent reading by itself, or a transaction; the second one ends it."""
 
     _asked = False
+
+    def enqueue(self, tasks: Sequence[Task], now: Instant) -> Any:
+        """Accepts tasks and counts them; the same ids again change nothing."""
+        given = columns(ENQUEUED, [_enqueued(task) for task in tasks])
+        self.news.queues.update(given["queue"])
+        return self.change("enqueue", **given, now=now, counted=statistics.ENQUEUED)
 
     def _run(self, name: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Row]:
         self._ask()

@@ -8,6 +8,18 @@ SELECT {enqueued} FROM unnest({enqueued_arrays}) AS given ({enqueued})
 WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = given.id)
 ON CONFLICT (id) DO NOTHING
 
+-- enqueue --
+-- The same, and what that changes in how many tasks there are: a transaction in one statement.
+WITH added AS (
+    INSERT INTO headbox_tasks ({enqueued})
+    SELECT {enqueued} FROM unnest({enqueued_arrays}) AS given ({enqueued})
+    WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = given.id)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING queue, state
+)
+INSERT INTO headbox_changes (time, queue, became, counted, number)
+SELECT :now, queue, state, :counted, count(*) FROM added GROUP BY queue, state
+
 -- record_start --
 -- Runs have lasted long enough for their start to be worth recording.
 UPDATE headbox_tasks AS task SET start_time = given.start_time

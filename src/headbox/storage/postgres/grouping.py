@@ -1,0 +1,96 @@
+"""Enqueues of several threads in one transaction: whoever finds nobody at it takes along all that wait by then. A
+thread alone waits for nobody, and nobody waits long for another's."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from headbox.domain.errors import StorageUnavailable
+from headbox.domain.task import Instant, Task
+
+MOST = 100  # callers that share a transaction
+HOLD_UP = 0.05  # seconds after which a caller goes alone: the server is away, or slow
+
+
+class _Waiting:
+    """What one caller wants to enqueue."""
+
+    def __init__(self, tasks: Sequence[Task], now: Instant) -> None:
+        self.tasks = tasks
+        self.now = now
+        self.is_over = threading.Event()  # one way or the other
+        self.goes_alone = False
+        self.error: Exception | None = None
+
+
+class Grouping:
+    """Calls `enqueue` with one caller's tasks, or those of many."""
+
+    def __init__(self, enqueue: Callable[[Sequence[Task], Instant], object]) -> None:
+        self._enqueue = enqueue
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self._pid = os.getpid()
+        self._queue: deque[_Waiting] = deque()
+        self._lock = threading.Lock()
+
+    def enqueue(self, tasks: Sequence[Task], now: Instant) -> None:
+        """Returns when they are accepted. Raises what `enqueue` raises for these tasks."""
+        if self._pid != os.getpid():  # what the parent's threads were at is not ours
+            self._start_afresh()
+        mine = _Waiting(tasks, now)
+        self._queue.append(mine)
+        if self._lock.acquire(timeout=HOLD_UP):
+            try:
+                while not mine.is_over.is_set():
+                    self._enqueue_waiting()
+            finally:
+                self._lock.release()
+        elif self._withdraw(mine):
+            mine.goes_alone = True
+        else:
+            mine.is_over.wait()
+        if mine.goes_alone:
+            self._enqueue(tasks, now)
+        elif mine.error is not None:
+            raise mine.error
+
+    def _withdraw(self, mine: _Waiting) -> bool:
+        """Whether nobody had taken it along yet."""
+        try:
+            self._queue.remove(mine)
+        except ValueError:
+            return False
+        return True
+
+    def _enqueue_waiting(self) -> None:
+        group = self._take()
+        try:
+            now = max(waiting.now for waiting in group)
+            self._enqueue([task for waiting in group for task in waiting.tasks], now)
+        except Exception as error:  # noqa: BLE001 - it is raised again in each caller's own thread
+            for waiting in group:
+                if len(group) == 1 or isinstance(error, StorageUnavailable):
+                    waiting.error = error
+                else:
+                    waiting.goes_alone = True  # whose fault it is they find out each for itself
+        except BaseException:  # an interrupt of this thread
+            for waiting in group:
+                waiting.goes_alone = True
+            raise
+        finally:
+            for waiting in group:
+                waiting.is_over.set()
+
+    def _take(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        while self._queue and len(group) < MOST:
+            try:
+                group.append(self._queue.popleft())
+            except IndexError:  # it was withdrawn
+                break
+        return group
