@@ -69,12 +69,12 @@ def test_durations_are_iso_8601() -> None:
 def test_waiting_for_names_the_time_and_the_missing_callable() -> None:
     held = replace(TASK, held=1)
     time, missing = (
-        {"reason": "time", "due_time": "1970-01-01T00:00:10Z"},
-        {"reason": "callable", "callable": "shop:pack"},
+        {"reason": "time", "text": "it is due in 10 s", "due_time": "1970-01-01T00:00:10Z"},
+        {"reason": "callable", "text": "no worker knows shop:pack", "callable": "shop:pack"},
     )
     assert shown(held, "waiting_for", now=0) == {"waiting_for": [time, missing]}
     assert shown(held, "waiting_for", now=10 * SECOND) == {"waiting_for": [missing]}
-    assert shown(replace(held, state="running"), "waiting_for") == {"waiting_for": []}
+    assert shown(replace(held, state="running", start_time=1), "waiting_for") == {"waiting_for": []}
 
 
 def test_members_are_an_array_without_its_brackets() -> None:

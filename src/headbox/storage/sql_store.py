@@ -12,8 +12,9 @@ from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import Event as TaskEvent
 from headbox.domain.statistics import QueueCounts, Statistics
 from headbox.domain.task import SECOND, Instant, Span, Task
+from headbox.domain.waiting import Surroundings
 from headbox.identifiers import earliest_id
-from headbox.storage import accounts, exchange, lifecycle, presence, queues, reading, statistics
+from headbox.storage import accounts, exchange, lifecycle, presence, queues, reading, statistics, surroundings
 from headbox.storage.database import Database, Transaction
 from headbox.storage.records import (
     Callable,
@@ -151,6 +152,9 @@ class SQLStore:
     def loads(self) -> dict[str, Load]:
         rows = self._database.read(lambda tx: tx.all("loads"))
         return {worker: Load(int(running), int(weight)) for worker, running, weight in rows}
+
+    def surroundings(self, now: Instant, task: Task | None = None) -> Surroundings:
+        return self._database.read(lambda tx: surroundings.read(tx, now, task))
 
     def upcoming(self, now: Instant, limit: int) -> list[Task]:
         return self._database.read(lambda tx: reading.upcoming(tx, now, limit))

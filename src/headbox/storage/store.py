@@ -15,6 +15,7 @@ from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import Event as TaskEvent
 from headbox.domain.statistics import QueueCounts, Statistics
 from headbox.domain.task import HOUR, Instant, Span, Task
+from headbox.domain.waiting import Surroundings
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
@@ -159,6 +160,11 @@ class Store(Protocol):
 
     def loads(self) -> dict[str, Load]:
         """What each worker holds that holds anything."""
+        ...
+
+    def surroundings(self, now: Instant, task: Task | None = None) -> Surroundings:
+        """What tasks may have to wait for (`domain.waiting` makes reasons of it); with a task, also how many are
+        claimed before it. Costs no more than the workers and what they run."""
         ...
 
     def upcoming(self, now: Instant, limit: int) -> list[Task]:

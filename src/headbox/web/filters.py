@@ -7,13 +7,15 @@ from typing import Any, Final, get_args
 
 from headbox.domain.errors import InvalidSchedule
 from headbox.domain.iso8601 import parse_instant
-from headbox.domain.task import Instant
+from headbox.domain.task import Instant, Task
+from headbox.domain.waiting import Surroundings
 from headbox.storage.records import Filter, StateFilter
 from headbox.web.operations import Parameter
 from headbox.web.permissions import Principal
 from headbox.web.problems import Problem
 from headbox.web.query import Query, single
 from headbox.web.representations import FIELDS, Show, show_task, showing
+from headbox.web.request import Request
 
 STATES: Final[tuple[str, ...]] = get_args(StateFilter)
 OUTCOMES: Final = ("finished", "error", "timed_out", "canceled", "reset")
@@ -37,6 +39,7 @@ FILTERS: Final = (
     Parameter("scheduled_before", _TIME, "scheduled earlier than this"),
     Parameter("scheduled_after", _TIME, "scheduled later than this"),
 )  # fmt: skip
+WAITING_FOR: Final = "waiting_for"
 FIELDS_PARAMETER: Final = Parameter("fields", _TEXT, "attributes to show, separated by commas, or `all`")
 
 _NAMES: Final = (
@@ -87,8 +90,8 @@ def _instant(query: Query, name: str) -> Instant | None:
         raise Problem(400, f"{name}: {error}") from None
 
 
-def parse_fields(query: Query, now: Instant) -> Show:
-    """How to show tasks under `?fields=…`; 400 for a field that does not exist."""
+def parse_fields(query: Query, now: Instant, around: Surroundings | None = None) -> Show:
+    """How to show tasks under `?fields=…`, in these surroundings; 400 for a field that does not exist."""
     text = single(query, "fields")
     if text is None:
         return show_task
@@ -100,4 +103,12 @@ def parse_fields(query: Query, now: Instant) -> Show:
             f"there is no field {unknown[0][:50]!r}; valid are {', '.join(FIELDS)}, or all",
             errors=[{"parameter": "fields", "detail": f"there is no field {name[:50]!r}"} for name in unknown],
         )
-    return showing(names, now)
+    return showing(names, now, around)
+
+
+async def show_for(request: Request, task: Task | None = None) -> Show:
+    """The same with what is around the tasks, where it is asked why they wait; for one task, also what is before it."""
+    names = [name.strip() for name in (single(request.query, "fields") or "").split(",")]
+    is_asked = "all" in names or WAITING_FOR in names
+    around = await request.call(request.store.surroundings, request.now, task) if is_asked else None
+    return parse_fields(request.query, request.now, around)

@@ -11,8 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from headbox.domain.iso8601 import format_duration, time_of
-from headbox.domain.states import READY, STATES
+from headbox.domain.states import STATES
 from headbox.domain.task import Instant, Span, Task
+from headbox.domain.waiting import Reason, Surroundings, waiting_for
 
 encode: Final = msgspec.json.Encoder().encode
 _verbatim: Final = msgspec.json.Decoder(msgspec.Raw).decode  # checks the syntax, decodes nothing
@@ -39,16 +40,16 @@ def _duration(span: Span | None) -> str | None:
     return None if span is None else format_duration(span)
 
 
-def waiting_for(task: Task, now: Instant) -> list[dict[str, Any]]:
-    """Why a task does not run yet: each reason with what it waits for; [] where nothing but a worker is missing."""
-    if task.state not in READY:
-        return []
-    reasons: list[dict[str, Any]] = []
-    if task.due_time > now:
-        reasons.append({"reason": "time", "due_time": time_of(task.due_time)})
-    if task.held:
-        reasons.append({"reason": "callable", "callable": task.callable})
-    return reasons
+def show_reasons(task: Task, around: Surroundings | None, now: Instant) -> list[dict[str, Any]]:
+    """Why a task does not run yet: of each reason its kind, a sentence, and what that is made of."""
+    return [_show_reason(reason) for reason in waiting_for(task, around, now)]
+
+
+def _show_reason(reason: Reason) -> dict[str, Any]:
+    data = dict(reason.data)
+    if isinstance(due := data.get("due_time"), int):
+        data["due_time"] = time_of(due)
+    return {"reason": reason.reason, "text": reason.text, **data}
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -90,6 +91,19 @@ def _truth(description: str) -> Schema:
     return {"type": "boolean", "description": description}
 
 
+_REASONS: Final[Schema] = {
+    "type": "array",
+    "description": "why it does not run yet; [] where nothing is in its way",
+    "items": {
+        "type": "object",
+        "properties": {
+            "reason": {"type": "string", "description": "its kind"},
+            "text": {"type": "string", "description": "the same in words"},
+        },
+        "required": ["reason", "text"],
+    },
+}
+
 # The 15 keys that a Task always has, in their order, then all else that the system knows. SQLite has no booleans.
 FIELDS: Final[dict[str, Field]] = {
     "id": Field(lambda task: task.id, _text("its id, a UUID")),
@@ -128,7 +142,7 @@ FIELDS: Final[dict[str, Field]] = {
     "worker": Field(lambda task: task.worker, _maybe_text("the worker that runs it, or ran it")),
     "enqueue_time": Field(lambda task: _time(task.enqueue_time), _maybe_time("when it was enqueued")),
     "due_time": Field(lambda task: _time(task.due_time), _maybe_time("when it may run")),
-    "waiting_for": Field(None, {"type": "array", "description": "why it does not run yet"}),
+    "waiting_for": Field(None, _REASONS),
     "schedule": Field(lambda task: task.schedule, _maybe_text("its schedule; null for immediate tasks")),
     "schedule_name": Field(lambda task: task.schedule_name, _maybe_text("the name of a declared schedule")),
     "declared_by": Field(lambda task: task.declared_by, _maybe_text("the application that declares the schedule")),
@@ -153,10 +167,11 @@ DEFAULT_FIELDS: Final[tuple[str, ...]] = tuple(FIELDS)[:15]
 Show = Callable[[Task], dict[str, Any]]
 
 
-def showing(names: Iterable[str], now: Instant) -> Show:
-    """A function that gives those attributes of a task as they are `now`, in the order of the table."""
+def showing(names: Iterable[str], now: Instant, around: Surroundings | None = None) -> Show:
+    """A function that gives those attributes of a task as they are `now`, in the order of the table. Without what is
+    around it, a task waits for what it says itself."""
     chosen = set(names)
-    timely = partial(waiting_for, now=now)
+    timely = partial(show_reasons, around=around, now=now)
     getters = tuple((name, field.get or timely) for name, field in FIELDS.items() if name in chosen)
     return lambda task: {name: get(task) for name, get in getters}
 

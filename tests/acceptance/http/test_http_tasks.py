@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from headbox.domain.task import HOUR, MINUTE
 from headbox.identifiers import new_id
+from headbox.storage.records import Report, Start
 
 KEYS = [
     "id", "job_id", "class_name", "method_name", "args", "state", "start_time", "finish_time", "result", "exception",
@@ -230,14 +231,46 @@ def test_fields_asks_for_fewer_or_for_all(mill: Any) -> None:
     assert {"failure_threshold", "consecutive_failures", "cancel_attempts", "waiting_for"} <= set(everything)
 
 
+def reasons(client: Any, task: Any) -> Any:
+    return client.get(f"/tasks/{task.id}/?fields=waiting_for").json()["waiting_for"]
+
+
 def test_waiting_for_says_why_a_task_does_not_run(mill: Any) -> None:
     later = mill.hourly(scheduled_time=mill.clock.time + HOUR, due_time=mill.clock.time + HOUR)
-    ready = mill.task()
-    get = mill.admin.get
-    assert get(f"/tasks/{later.id}/?fields=waiting_for").json()["waiting_for"] == [
-        {"reason": "time", "due_time": "2026-12-01T13:00:00Z"}
+    assert reasons(mill.admin, later) == [
+        {"reason": "time", "text": "it is due in 1 h", "due_time": "2026-12-01T13:00:00Z"}
     ]
-    assert get(f"/tasks/{ready.id}/?fields=waiting_for").json()["waiting_for"] == []
+    first, second = mill.task(queue="q"), mill.task(queue="q")
+    assert reasons(mill.admin, first) == []
+    assert reasons(mill.admin, second) == [
+        {"reason": "before", "text": "1 ready task of its queue is before it", "count": 1, "more": False}
+    ]
+    mill.admin.post("/queues/q/suspend/")
+    assert reasons(mill.admin, second) == [
+        {"reason": "queue_suspended", "text": "its queue q is suspended", "queue": "q"}
+    ]
+    suspended = mill.store.suspend(mill.task().id, mill.clock.time)
+    assert reasons(mill.admin, suspended) == [{"reason": "suspended", "text": "it is suspended; resume it"}]
+    assert reasons(mill.admin, mill.finished()) == []
+
+
+def test_waiting_for_says_which_weight_is_in_the_way(mill: Any) -> None:
+    running = mill.running(weight=3)
+    start = Start(running.id, 1, mill.clock.time)
+    mill.store.exchange("a", Report(starts=[start]), None, mill.clock.time)
+    (reason,) = reasons(mill.admin, mill.task(weight=2))
+    assert reason["text"] == "weight 3 of 4 is taken by pack, and it takes 2"
+    assert (reason["taken"], reason["concurrency"], reason["tasks"]) == (3, 4, [running.id])
+    assert reasons(mill.admin, mill.task(weight=0))[0]["reason"] == "before"
+    assert reasons(mill.admin, running) == []
+
+
+def test_waiting_for_in_lists_leaves_out_what_would_be_counted_for_each(mill: Any) -> None:
+    for _ in range(2):
+        mill.task()
+    mill.task(callable="shop:unheard_of")
+    found = mill.admin.get("/tasks/?method_name=pack&fields=waiting_for").json()
+    assert [[reason["reason"] for reason in task["waiting_for"]] for task in found] == [[], [], ["callable"]]
 
 
 def test_a_limit_pages_and_the_link_header_leads_on(mill: Any) -> None:

@@ -239,6 +239,18 @@ SELECT publication FROM headbox_callables ORDER BY name
 -- The live schedules that applications declare.
 SELECT {fields} FROM headbox_tasks WHERE schedule_name IS NOT NULL AND declared_by IS NOT NULL ORDER BY id
 
+-- under_way --
+-- The runs that have lasted for a while, and where.
+SELECT worker, id, method_name, weight FROM headbox_tasks WHERE state = 'running' AND start_time IS NOT NULL
+
+-- ready_before --
+-- How many ready tasks of a level are claimed before one, up to a limit.
+SELECT count(*) FROM (
+    SELECT 1 FROM headbox_tasks
+    WHERE {ready} AND queue = :queue AND is_async = :is_async AND priority = :priority
+        AND (due_time, id) < (:due_time, :id)
+    LIMIT :limit) AS earlier
+
 -- suspend_queue --
 -- Nothing of a queue is claimed any more.
 INSERT INTO headbox_suspended_queues (queue, suspend_time) VALUES (:queue, :now) ON CONFLICT DO NOTHING

@@ -14,7 +14,7 @@ from headbox.storage.records import Filter
 from headbox.storage.store import Store
 from headbox.task_queue.queue import TaskQueue
 from headbox.web.bodies import NewSchedule, NewTask, invalid, read_body, read_nothing, wrong
-from headbox.web.filters import FIELDS_PARAMETER, FILTERS, filters_anything, parse_fields, parse_filter
+from headbox.web.filters import FIELDS_PARAMETER, FILTERS, filters_anything, parse_fields, parse_filter, show_for
 from headbox.web.operations import Operation
 from headbox.web.permissions import Permission
 from headbox.web.problems import Problem, too_deep
@@ -37,18 +37,18 @@ def changing(verb: str) -> Callable[[Request], Any]:
     """The handler of a call that is one verb of the store on one task, and has no body."""
 
     async def change(request: Request) -> Reply:
-        show = parse_fields(request.query, request.now)
+        parse_fields(request.query, request.now)
         task = await changeable_task(request)
         read_nothing(await request.body())
         changed = await request.call(getattr(request.store, verb), task.id, request.now)
-        return json_reply(202, show(changed))
+        return json_reply(202, (await show_for(request, changed))(changed))
 
     return change
 
 
 async def reschedule(request: Request) -> Reply:
     """`PUT /tasks/<id>/schedule/`."""
-    show = parse_fields(request.query, request.now)
+    parse_fields(request.query, request.now)
     task = await changeable_task(request)
     body = read_body(await request.body(), NewSchedule)
     errors: list[dict[str, str]] = []
@@ -57,18 +57,19 @@ async def reschedule(request: Request) -> Reply:
         raise invalid(errors)
     changed = await request.call(request.store.reschedule, task.id, scheduler, request.now)
     request.note = body.schedule
-    return json_reply(202, show(changed))
+    return json_reply(202, (await show_for(request, changed))(changed))
 
 
 async def cancel_found(request: Request) -> Reply:
     """`POST /tasks/cancel/?…`."""
-    show = parse_fields(request.query, request.now)
+    parse_fields(request.query, request.now)
     if not filters_anything(request.query):
         raise Problem(400, "give at least one filter; state=current cancels all that is not complete")
     filter = _cancelable(request, parse_filter(request.query, request.principal))
     read_nothing(await request.body())
     canceled = await request.call(request.store.cancel_found, filter, request.now)
     request.note = f"canceled {len(canceled)}"
+    show = await show_for(request)
     return json_reply(202, [show(task) for task in canceled])
 
 
@@ -84,7 +85,7 @@ def _cancelable(request: Request, filter: Filter) -> Filter:
 
 async def enqueue(request: Request) -> Reply:
     """`POST /tasks/`."""
-    show = parse_fields(request.query, request.now)
+    parse_fields(request.query, request.now)
     body = read_body(await request.body(), NewTask)
     errors: list[dict[str, str]] = []
     options = _options(body, errors)
@@ -96,6 +97,7 @@ async def enqueue(request: Request) -> Reply:
     except RecursionError:
         raise too_deep() from None
     request.note = f"{task.callable} as {task.id}"
+    show = await show_for(request, task)
     return json_reply(202, show(task), (b"location", request.link(f"/tasks/{task.id}/").encode()))
 
 

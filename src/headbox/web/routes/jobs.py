@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from headbox.storage.records import Job
 from headbox.web.bodies import read_nothing
-from headbox.web.filters import FIELDS_PARAMETER, parse_fields
+from headbox.web.filters import FIELDS_PARAMETER, show_for
 from headbox.web.operations import Operation
 from headbox.web.permissions import Permission
 from headbox.web.problems import Problem
@@ -23,7 +23,7 @@ def _show(job: Job, show: Show) -> dict[str, Any]:
 
 async def list_jobs(request: Request) -> SpooledReply:
     """`GET /jobs/`."""
-    show = parse_fields(request.query, request.now)
+    show = await show_for(request)
     rows = partial(request.store.jobs, request.now, request.principal.sight)
     reply, _ = await spooled(request, rows, lambda jobs: encode([_show(job, show) for job in jobs])[1:-1])
     return reply
@@ -31,7 +31,7 @@ async def list_jobs(request: Request) -> SpooledReply:
 
 async def get_job(request: Request) -> Reply:
     """`GET /jobs/<id>/`."""
-    show = parse_fields(request.query, request.now)
+    show = await show_for(request)
     return json_reply(200, _show(await _visible_job(request), show))
 
 
@@ -41,7 +41,7 @@ async def _visible_job(request: Request) -> Job:
 
 async def cancel_job(request: Request) -> Reply:
     """`POST /jobs/<id>/cancel/`."""
-    show = parse_fields(request.query, request.now)
+    show = await show_for(request)
     me = request.principal
     job = await _visible_job(request)
     if not all(me.may_change(task) for task in job.tasks):

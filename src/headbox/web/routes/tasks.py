@@ -10,7 +10,7 @@ from headbox.domain.states import COMPLETE
 from headbox.domain.task import Task
 from headbox.storage.records import Filter
 from headbox.storage.store import Store
-from headbox.web.filters import FIELDS_PARAMETER, FILTERS, parse_fields, parse_filter
+from headbox.web.filters import FIELDS_PARAMETER, FILTERS, parse_fields, parse_filter, show_for
 from headbox.web.operations import Operation, Parameter
 from headbox.web.permissions import Permission
 from headbox.web.problems import Problem, unknown_task
@@ -37,11 +37,12 @@ async def visible_task(request: Request) -> Task:
 
 async def get_task(request: Request) -> Reply:
     """`GET /tasks/<id>/`."""
-    show = parse_fields(request.query, request.now)
+    parse_fields(request.query, request.now)
     seconds = parse_wait(single(request.query, "wait"))
     task = await visible_task(request)
     if seconds:
         task = await wait_for(request, task, seconds)
+    show = await show_for(request, task)
     return json_reply(200, show(task))
 
 
@@ -86,7 +87,7 @@ def parse_wait(text: str | None) -> float:
 
 async def list_tasks(request: Request) -> Reply | SpooledReply:
     """`GET /tasks/`."""
-    show = parse_fields(request.query, request.now)
+    show = await show_for(request)
     filter = parse_filter(request.query, request.principal)
     limit = whole_number(request.query, "limit", 1, MAX_LIMIT)
     cursor = single(request.query, "cursor")
@@ -111,7 +112,7 @@ async def check_known(request: Request, filter: Filter) -> None:
 
 async def list_runs(request: Request) -> SpooledReply:
     """`GET /tasks/<id>/runs/`."""
-    show = parse_fields(request.query, request.now)
+    show = await show_for(request)
     task = await visible_task(request)
     return await task_list(request, lambda: request.store.history(task.id), show)
 
