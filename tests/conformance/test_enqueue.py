@@ -45,6 +45,31 @@ def test_every_field_survives_and_so_does_its_absence(scene: Scene) -> None:
     assert scene.get(full) == full and scene.get(bare) == bare
 
 
+@pytest.mark.parametrize("pickled", [False, True])
+def test_tasks_that_are_accepted_together_keep_what_each_was_given(scene: Scene, pickled: bool) -> None:
+    kinds: dict[str, Any] = {"str": "é\n\"\\'{:id}", "int": 2**53 + 1, "bytes": b'["\\u0041 \xc3\xa9"]'}
+    tasks = []
+    for number in range(20):
+        job = None if number % 3 else f"{kinds['str']} {number}"
+        args = kinds["bytes"] if number % 2 else None
+        kwargs = b"\x80HB1\xff%d" % number if pickled and number == 7 else b'{"a":%d}' % number
+        tasks.append(
+            scene.task(
+                job_id=job, owner=job, unique_key=job and f"key {number}", args=args, public_args=args and "[]",
+                kwargs=kwargs, timeout=kinds["int"] + number, is_async=bool(number % 2), priority=number % 19 - 9,
+                callable=f"shop:pack{number}", method_name=f"pack{number}", callable_payload=args,
+            )
+        )  # fmt: skip
+    scene.store.enqueue(tasks, scene.now)
+    assert [scene.get(task) for task in tasks] == tasks
+
+
+def test_the_same_task_twice_in_one_go_is_one(scene: Scene) -> None:
+    task = scene.task()
+    scene.store.enqueue([task, task], scene.now)
+    assert [claimed.id for claimed in scene.claim()] == [task.id]
+
+
 def test_nothing_enqueued_is_nothing_accepted(scene: Scene) -> None:
     assert scene.store.enqueue([], scene.now) == []
 

@@ -121,6 +121,20 @@ def numbered(statement: str, names: tuple[str, ...]) -> str:
     return _PARAMETER.sub(lambda match: f"?{names.index(match[1]) + 1}", statement)
 
 
+@lru_cache(256)  # one for each kind of batch
+def of_rows(statement: str, varying: tuple[str, ...]) -> str:
+    """The statement with the `:name` of each of `varying` as an element of a row of JSON, `given.value`, in that order:
+    it inserts a whole set of rows, and what they have in common remains a parameter (SQLite)."""
+
+    def place(match: re.Match[str]) -> str:
+        if match[1] not in varying:
+            return match[0]
+        element = f"given.value ->> {varying.index(match[1])}"
+        return f"CAST({element} AS BLOB)" if COLUMN_TYPES[match[1]] == "bytea" else element
+
+    return _PARAMETER.sub(place, statement)
+
+
 @lru_cache(1024)  # those made from filters are of many kinds
 def formatted(statement: str) -> bytes:
     """The statement with `:name` as `%(name)b`: as psycopg reads it, its parameters sent in binary."""

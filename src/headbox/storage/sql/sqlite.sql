@@ -1,9 +1,10 @@
 -- Statements as SQLite reads them; PostgreSQL has the same under the same names and parameters.
 
 -- add_task --
--- Accepts a task; the same id again changes nothing, even if the task has ended since.
-INSERT INTO headbox_tasks ({enqueued}) SELECT {enqueued_values}
-WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history WHERE id = :id)
+-- Accepts tasks; the same id again changes nothing, even if the task has ended since. One for each element of `rows`: what
+-- differs between them is taken from there (storage/sqlite/bulk.py).
+INSERT INTO headbox_tasks ({enqueued}) SELECT {enqueued_values} FROM json_each(:rows) AS given
+WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = :id)
 ON CONFLICT (id) DO NOTHING
 
 -- record_start --

@@ -18,8 +18,9 @@ from headbox.domain.errors import HeadboxError, StorageError, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
 from headbox.storage.database import Ask, Level, Row, Rows, Transaction
-from headbox.storage.queries import load, numbered, payload_bytes
+from headbox.storage.queries import load, numbered, of_rows, payload_bytes
 from headbox.storage.records import Worker
+from headbox.storage.sqlite.bulk import MOST_ROWS, ONE_ROW, as_set
 from headbox.storage.sqlite.write_lock import write_lock
 from headbox.storage.tally import Tally
 
@@ -49,7 +50,17 @@ class SQLiteTransaction:
         return self._connection.execute(self._statements[name], parameters).rowcount
 
     def many(self, name: str, /, names: tuple[str, ...], rows: Rows) -> int:
+        if name == "add_task":
+            return sum(self._add(names, rows[at : at + MOST_ROWS]) for at in range(0, len(rows), MOST_ROWS))
         return self._connection.executemany(numbered(self._statements[name], names), rows).rowcount
+
+    def _add(self, names: tuple[str, ...], rows: Rows) -> int:
+        statement, given = self._statements["add_task"], as_set(names, rows) if len(rows) > 1 else None
+        if given is not None:
+            values = {**given.common, "rows": given.json}
+            return self._connection.execute(of_rows(statement, given.varying), values).rowcount
+        singly = numbered(statement, (*names, "rows"))
+        return self._connection.executemany(singly, [(*row, ONE_ROW) for row in rows]).rowcount
 
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
         return self.change(name, rows=msgspec.json.encode(rows).decode(), **parameters)
