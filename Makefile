@@ -58,7 +58,7 @@ LOCK := --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-
 COMPILE := pyproject.toml --extra postgres --group build $(LOCK)
 
 clean: ## Remove .venv, caches and all that was downloaded; databases stay
-	@rm -rf .venv node_modules $(VENDOR) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/repositories
+	@rm -rf .venv .cache node_modules $(VENDOR) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/repositories
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV):
