@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from docs._generate.markdown import code, page, table
+from headbox.cli.commands import Commands
 from headbox.cli.main import COMMANDS, load, root
 
 INTRODUCTION: Final = """
@@ -30,8 +31,7 @@ def _below(
     yield path, command, context
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
+            found = command.loaded(name) if isinstance(command, Commands) else command.commands[name]
             yield from _below(f"{path} {name}", found, click.Context(found, info_name=name, parent=context))
 
 

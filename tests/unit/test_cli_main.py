@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from headbox.cli import main
 from headbox.cli.client import Refused
+from headbox.cli.commands import Commands
 from headbox.cli.main import COMMANDS, load, run
 from headbox.domain.errors import ConfigError, InvalidSchedule, StorageUnavailable
 
@@ -99,7 +101,8 @@ def test_json_after_the_end_of_the_options_is_no_option(capsys: pytest.CaptureFi
 def words_of(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command that does something, and how it is called."""
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        for name in command.list_commands(click.Context(command)):
+            inner = command.loaded(name) if isinstance(command, Commands) else command.commands[name]
             yield from words_of(inner, (*words, name))
     else:
         yield words, command
@@ -152,7 +155,8 @@ import sys
 from headbox.cli.main import run
 run(["--help"])
 loaded = [name for name in sys.modules if name.startswith("headbox.cli.") or name in ("uvicorn", "asyncio", "sqlite3")]
-assert sorted(loaded) == ["headbox.cli." + name for name in ("failure", "main", "terminal", "typed")], loaded
+wanted = ["headbox.cli." + name for name in ("commands", "failure", "main", "terminal", "typed")]
+assert sorted(loaded) == wanted, loaded
 """
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
@@ -186,4 +190,20 @@ def test_a_cron_schedule_is_previewed_on_its_own_wall_clock(capsys: pytest.Captu
     assert run(["schedule", "preview", "cron: 30 2 * * * Europe/Paris", "--count", "400"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 400
-    assert {line.split()[-1] for line in lines} == {"CET", "CEST"}
+    assert {line.split()[5] for line in lines} == {"CET", "CEST"}
+    assert all(re.search(r"  in \d+ (s|min|h|d)$", line) for line in lines)
+
+
+def test_a_preview_keeps_to_the_wall_clock_where_it_is_put_forward_and_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for start, offsets in ((1_806_000_000, ["+01:00", "+02:00"]), (1_824_700_000, ["+02:00", "+01:00"])):
+        monkeypatch.setattr("headbox.clock.SystemClock.now", lambda clock, start=start: start * 1_000_000)
+        assert run(["schedule", "preview", "cron: 30 4 * * * Europe/Paris", "--count", "14", "--utc"]) == 0
+        hours = [line[11:16] for line in capsys.readouterr().out.splitlines()]
+        assert list(dict.fromkeys(hours)) == [f"0{4 - int(offset[2])}:30" for offset in offsets]
+
+
+def test_a_time_that_is_past_is_run_now(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schedule", "preview", "2020-01-01T00:00:00Z"]) == 0
+    assert capsys.readouterr().out.endswith("  now\n")

@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 import rich_click as click
 
 from headbox.cli.client import Client
-from headbox.cli.meter import metering
 from headbox.cli.options import completes, one_of
 from headbox.cli.task_table import COMPLETE
 
@@ -69,6 +68,8 @@ def with_filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def find(client: Client, verb: Verb, filters: Mapping[str, Any], *, confirmed: bool) -> list[str]:
     """The ids of the tasks that the filters find and that allow the change, once somebody has confirmed it."""
+    from headbox.cli.meter import metering
+
     states: dict[str, str] = {}
     query = {"state": verb.meant, **filters, "fields": "id,state,final", "limit": PAGE}
     with metering("finding tasks") as meter:

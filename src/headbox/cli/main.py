@@ -8,17 +8,16 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 import rich_click as click
 
+from headbox.cli.commands import Commands, Places, colour_option, load_from
 from headbox.cli.failure import DONE, EXPECTED, FAILED, INTERRUPTED, asks_for_json, failure_of, say
 
 PROGRAM: Final = "headbox"
 
-# name -> the module and attribute that it lives in, and its line in `headbox --help`
-COMMANDS: Final = {
+COMMANDS: Final[Places] = {
     "serve": ("headbox.cli.serve:serve", "Start the API and a worker, and keep both running."),
     "api": ("headbox.cli.serve:api", "Start the API alone."),
     "work": ("headbox.cli.serve:work", "Start a worker alone."),
@@ -37,57 +36,21 @@ COMMANDS: Final = {
 }
 
 
-class Commands(click.RichGroup):
-    """Lists its commands from a table and imports one only to run it."""
+class Root(Commands):
+    """Every command is loaded when it is used."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+    places = COMMANDS
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        return click.RichCommand(name=cmd_name, help=COMMANDS[cmd_name][1])
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        name, _, rest = super().resolve_command(ctx, args)
-        return name, load(name) if name else None, rest
+    def load(self, name: str) -> click.Command:
+        return load(name)
 
 
 def load(name: str) -> click.Command:
     """The command of that name, its module imported."""
-    module, _, attribute = COMMANDS[name][0].partition(":")
-    command: click.Command = getattr(import_module(module), attribute)
-    return with_colour(command)
+    return load_from(COMMANDS, name)
 
 
-def with_colour(command: click.Command) -> click.Command:
-    """The command with `--color` and `--no-color`, and all the commands in it."""
-    for inner in command.commands.values() if isinstance(command, click.Group) else ():
-        with_colour(inner)
-    if not any(parameter.name == COLOUR for parameter in command.params):
-        colour_option(command)
-    return command
-
-
-def set_colour(context: click.Context, parameter: click.Parameter, wanted: bool | None) -> None:
-    """Heeds `--color` and `--no-color`, wherever in a command they are."""
-    if wanted is not None:
-        context.color = wanted
-
-
-COLOUR: Final = "colour"
-colour_option: Final = click.option(
-    "--color/--no-color",
-    COLOUR,
-    default=None,
-    expose_value=False,
-    is_eager=True,
-    callback=set_colour,
-    help="Colours in what is printed, or none [default: on a terminal, unless NO_COLOR is set].",
-)
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="headbox", message="headbox %(version)s")
 @colour_option
 def root() -> None:

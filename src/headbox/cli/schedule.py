@@ -10,10 +10,11 @@ import rich_click as click
 
 from headbox.cli.options import as_json, in_utc
 from headbox.cli.terminal import print_json_list
+from headbox.cli.times import relative
 from headbox.clock import SystemClock
 from headbox.domain.iso8601 import format_instant, time_of
 from headbox.domain.schedulers import CronScheduler, Scheduler, parse_schedule
-from headbox.domain.task import Instant
+from headbox.domain.task import SECOND, Instant
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -32,13 +33,14 @@ def schedule() -> None:
 def preview(expression: str, count: int, as_json: bool, utc: bool) -> None:
     """Print the next times of EXPRESSION, such as 'cron: 30 2 * * * Europe/Paris'."""
     scheduler = parse_schedule(expression)
-    times = islice(upcoming(scheduler, SystemClock().now()), count)
+    now = SystemClock().now()
+    times = islice(upcoming(scheduler, now), count)
     if as_json:
         print_json_list(map(format_instant, times))
         return
     zone = zone_of(scheduler)
     for time in times:
-        print(format_instant(time) if utc else show(time, zone))
+        print(format_instant(time) if utc else f"{show(time, zone)}  {relative(max(time - now, 0) / SECOND)}")
 
 
 def upcoming(scheduler: Scheduler, now: Instant) -> Iterator[Instant]:

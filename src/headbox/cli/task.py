@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import sys
 from itertools import islice
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import rich_click as click
 
-from headbox.cli.changes import change_found, change_named
 from headbox.cli.client import PAGE, Client, segment
+from headbox.cli.commands import Commands, Places
 from headbox.cli.connection import with_client
-from headbox.cli.enqueue import enqueue
 from headbox.cli.filters import CANCEL, REMOVE, RESET, RESUME, SUSPEND, Verb, with_filters
-from headbox.cli.meter import metered
 from headbox.cli.options import as_json, completes, in_utc, task_id
 from headbox.cli.table import Column, show_list
 from headbox.cli.task_table import fields, known, show_tasks
 from headbox.cli.terminal import print_fields, print_json
-from headbox.cli.watch import watch
 
 SHOWN: Final = 100
 
@@ -30,7 +27,16 @@ SNAPSHOT_COLUMNS: Final = (
 )
 
 
-@click.group()
+class Tasks(Commands):
+    """Its larger commands are loaded when they are used."""
+
+    places: ClassVar[Places] = {
+        "enqueue": ("headbox.cli.enqueue:enqueue", "Enqueue a call, with arguments as JSON or text."),
+        "watch": ("headbox.cli.watch:watch", "Watch tasks until they end, or whatever runs."),
+    }
+
+
+@click.group(cls=Tasks)
 def task() -> None:
     """Enqueue, list, watch and change tasks."""
 
@@ -43,6 +49,8 @@ def task() -> None:
 @with_client
 def list_tasks(client: Client, limit: int | None, as_json: bool, utc: bool, **filters: Any) -> None:
     """List tasks, the oldest first; archived runs by --state archived, the newest first."""
+    from headbox.cli.meter import metered
+
     found = client.pages("tasks/", {**filters, **fields(as_json=as_json), "limit": min(limit or PAGE, PAGE)})
     if as_json:
         wanted = islice(found, limit)
@@ -89,6 +97,8 @@ def change(verb: Verb, meaning: str) -> None:
     @as_json
     @with_client
     def command(client: Client, ids: tuple[str, ...], confirmed: bool, as_json: bool, **filters: Any) -> int:
+        from headbox.cli.changes import change_found, change_named
+
         chosen = {name: value for name, value in filters.items() if value}
         if bool(ids) == bool(chosen):
             raise click.UsageError(f"say what to {verb.name}: either ids, or filters such as --name")
@@ -154,7 +164,3 @@ def show_snapshots(snapshots: list[Any], *, as_json: bool) -> None:
         lambda shown: (shown["id"], shown["state"], shown["method_name"], shown.get("snapshot_id")),
         as_json=as_json,
     )
-
-
-task.add_command(enqueue)
-task.add_command(watch)
