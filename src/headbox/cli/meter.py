@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from headbox.cli.progress import bar
 from headbox.cli.table import cut
 from headbox.cli.terminal import NO_COLOURS, legible, width_of
-from headbox.cli.times import show_span
+from headbox.cli.times import coarse, show_span
 from headbox.domain.progress import amount
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Meter:
         if not self.total:
             return "  ".join(filter(None, (self.label, counted, show_span(seconds))))
         fraction = min(self.done / self.total, 1.0)
-        left = f"{show_span(int(seconds / fraction * (1 - fraction)))} left" if 0 < fraction < 1 else show_span(seconds)
+        left = f"{coarse(seconds / fraction * (1 - fraction) + 1)} left" if 0 < fraction < 1 else show_span(seconds)
         of = f"{counted}/{amount(self.unit, self.total)}"
         return f"{self.label}  {bar(fraction, BAR)}  {fraction:4.0%}  {of}  {left}"
 
