@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
+from types import MemberDescriptorType
 from typing import Any, Final, get_args, get_overloads
 
 import msgspec
@@ -14,6 +16,7 @@ import headbox.web
 from docs._generate.markdown import code, docstring, page, table
 from headbox.domain.iso8601 import format_duration
 from headbox.task_queue.options import EnqueueOptions, Options, TaskOptions
+from headbox.web.representations import FIELDS
 
 SECTIONS: Final = {
     "Queues and tasks": ("TaskQueue", "TaskFunction", "Task", "Call", "Draft", "Ending"),
@@ -28,6 +31,8 @@ SECTIONS: Final = {
     ),
     "Settings": ("Settings",),
 }  # fmt: skip
+# Nobody makes one: they are given.
+GIVEN: Final = (headbox.Task, headbox.TaskFunction, headbox.CurrentTask, headbox.Ending, headbox.Draft, headbox.Call)
 MODULES: Final = {"headbox.web": headbox.web, "headbox.testing": headbox.testing}
 
 OPTIONS: Final = {
@@ -81,10 +86,13 @@ def _section(title: str, things: list[tuple[str, Any]]) -> str:
 def _describe(name: str, thing: Any) -> str:
     if isinstance(thing, type) and issubclass(thing, BaseException):
         bases = ", ".join(f"`{base.__name__}`" for base in thing.__bases__)
-        return page(f"### {name}", docstring(thing), f"Is a {bases}.")
+        return page(f"### {name}", docstring(thing), f"Derived from {bases}.")
+    if thing is headbox.Settings:
+        return page(f"### {name}", docstring(thing), "Its fields are the [settings](configuration.md).")
     if isinstance(thing, type):
-        return page(f"### {name}", _signatures(name, thing), docstring(thing), _attributes(thing), *_members(thing))
-    if not callable(thing) or not inspect.isfunction(thing):  # a type alias
+        made = "" if thing in GIVEN else _signatures(name, thing)
+        return page(f"### {name}", made, docstring(thing), _attributes(thing), *_members(thing))
+    if not inspect.isfunction(thing):  # a type alias
         return page(f"### {name}", f"Any of {', '.join(f'`{each.__name__}`' for each in get_args(thing))}.")
     return page(f"### {name}", _signatures(name, thing), docstring(thing))
 
@@ -103,22 +111,33 @@ def _members(cls: type) -> Iterator[str]:
         if name == "enqueue" and cls is headbox.TaskQueue:
             yield _options()
     if twins:
-        yield f"From asyncio: {', '.join(twins)}, each as the call without `_async`, in a thread."
+        yield f"From asyncio: {', '.join(twins)}; each is the call of that name without `_async`, in a thread."
 
 
 def _attributes(cls: type) -> str:
-    """What can be read of an object: properties, a struct's fields, and descriptors that know their type."""
+    """What can be read of an object: properties, descriptors that know their type, and fields."""
+    fields = inspect.get_annotations(cls if issubclass(cls, msgspec.Struct) else cls.__init__)
     rows = []
-    for name, member in vars(cls).items():
+    members = vars(cls)
+    for name in [*(name for name in fields if name in members), *(name for name in members if name not in fields)]:
+        member = members[name]
         if name.startswith("_"):
             continue
         if isinstance(member, property):
-            rows.append((f"`{name}`", f"`{_returned(member.fget)}`", docstring(member)))
+            rows.append(
+                (f"`{name}`", f"`{_kind(inspect.get_annotations(member.fget or cls)['return'])}`", docstring(member))
+            )
         elif hasattr(member, "__orig_class__"):
-            rows.append((f"`{name}`", f"`{_name(get_args(member.__orig_class__)[0])}`", ""))
-    if issubclass(cls, msgspec.Struct) and not rows:
-        rows = [(f"`{name}`", f"`{kind}`", "") for name, kind in cls.__annotations__.items()]
+            rows.append((f"`{name}`", f"`{_kind(get_args(member.__orig_class__)[0])}`", _meaning(name)))
+        elif isinstance(member, MemberDescriptorType) and name in fields:
+            rows.append((f"`{name}`", f"`{_kind(fields[name])}`", ""))
     return table(("attribute", "type", ""), rows)
+
+
+def _meaning(name: str) -> str:
+    """What an attribute of a task is, as the API says it of the same one."""
+    said = str(FIELDS[name].schema.get("description", "")) if name in FIELDS else ""
+    return said.replace("null", "None")
 
 
 def _signatures(name: str, thing: Callable[..., Any]) -> str:
@@ -143,25 +162,35 @@ def _parameters(signature: inspect.Signature) -> Iterator[str]:
         if parameter.kind is parameter.KEYWORD_ONLY and not starred:
             starred = True
             yield "*"
-        yield str(parameter).replace("'", "")
+        yield _parameter(parameter)
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    star = "*" * (parameter.kind is parameter.VAR_POSITIONAL) + "**" * (parameter.kind is parameter.VAR_KEYWORD)
+    default = repr(parameter.default)
+    if parameter.default is parameter.empty:
+        default = ""
+    elif default.startswith("<"):
+        default = " = …"
+    else:
+        default = f" = {default}"
+    return f"{star}{parameter.name}: {_kind(parameter.annotation)}{default}"
 
 
 def _wrapped(name: str, parameters: list[str], returned: Any) -> str:
-    end = "" if returned in (inspect.Signature.empty, None, "None") else f" -> {str(returned).strip(chr(39))}"
+    end = "" if returned in (inspect.Signature.empty, None, "None") else f" -> {_kind(returned)}"
     line = f"{name}({', '.join(parameters)}){end}"
     if len(line) <= 88:
         return line
     return f"{name}(\n" + "".join(f"    {parameter},\n" for parameter in parameters) + f"){end}"
 
 
-def _returned(function: Any) -> str:
-    return str(function.__annotations__.get("return", "Any"))
-
-
-def _name(kind: Any) -> str:
-    if hasattr(kind, "__forward_arg__"):
-        return str(kind.__forward_arg__)
-    return getattr(kind, "__name__", str(kind))
+def _kind(annotation: Any) -> str:
+    """A type as one writes it."""
+    text = str(getattr(annotation, "__forward_arg__", annotation))
+    if isinstance(annotation, type) and "[" not in text:
+        text = annotation.__name__
+    return re.sub(r"\b(typing|collections\.abc)\.", "", text)
 
 
 def _options() -> str:
