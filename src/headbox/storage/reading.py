@@ -98,7 +98,8 @@ class Selection:
         if "archived" in groups:
             once = [f"NOT ({recent})"] if self._complete is not None else []
             outcomes = [f"state IN ({self._list(filter.outcomes)})"] if filter.outcomes else []
-            self._archived = [*common, *once, *outcomes]
+            final = [] if filter.final is None else [f"final = {self._parameter(filter.final)}"]
+            self._archived = [*common, *once, *outcomes, *final]
 
     def _live_states(self, states: set[str]) -> str:
         return "1 = 1" if states == set(INCOMPLETE) else f"state IN ({self._list(sorted(states))})"
@@ -172,8 +173,8 @@ class Selection:
     def _limited(self, limit: int | None) -> str:
         return "" if limit is None else f" LIMIT {self._parameter(limit)}"
 
-    def count(self, tx: Transaction) -> int:
-        """How many the filter finds."""
+    def count(self, tx: Transaction, limit: int | None = None) -> int:
+        """How many the filter finds, at most `limit` of each kind."""
         total = 0
         for found, place in (
             (self._live, f"FROM headbox_tasks{_where(self._live or ())}"),
@@ -181,7 +182,8 @@ class Selection:
             (self._archived, self._archive()),
         ):
             if found is not None:
-                total += next(iter(tx.select(f"SELECT count(*) {place}", self._parameters)))[0]
+                counted = f"SELECT count(*) FROM (SELECT 1 {place}{self._limited(limit)}) AS found"
+                total += next(iter(tx.select(counted, self._parameters)))[0]
         return total
 
 

@@ -33,6 +33,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_after: Instant | None = None
     finished_before: Instant | None = None
     finished_after: Instant | None = None
+    final: bool | None = None  # of archived runs: those that were their task's last, or those that were not
     newest: int | None = None  # of archived runs, look no further back than so many of that time
     text: str | None = None  # somewhere in its id, names, job, arguments or exception; ASCII letters of either case
     visible_to: str | None = None  # a caller without READ sees only what it owns

@@ -140,8 +140,8 @@ class SQLStore:
         with self._database.reading() as tx:
             yield from reading.stream(tx, self._select(filter, now))
 
-    def count(self, filter: Filter, now: Instant) -> int:
-        return self._database.read(lambda tx: self._select(filter, now).count(tx))
+    def count(self, filter: Filter, now: Instant, limit: int | None = None) -> int:
+        return self._database.read(lambda tx: self._select(filter, now).count(tx, limit))
 
     def history(self, id: str, limit: int | None = None) -> list[Task]:
         return self._database.read(lambda tx: reading.history(tx, id, limit))

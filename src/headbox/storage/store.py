@@ -151,7 +151,10 @@ class Store(Protocol):
     def stream(self, filter: Filter, now: Instant) -> Iterator[Task]:
         """All that the filter finds in one consistent reading, in order, row by row."""
 
-    def count(self, filter: Filter, now: Instant) -> int: ...
+    def count(self, filter: Filter, now: Instant, limit: int | None = None) -> int:
+        """How many the filter finds; with a limit it stops counting there (of current and of archived ones)."""
+        ...
+
     def history(self, id: str, limit: int | None = None) -> list[Task]:
         """The task's archived runs, or so many of them, newest first; UnknownTask if the id is unknown."""
 

@@ -25,6 +25,7 @@
     document.dispatchEvent(new CustomEvent("headbox:theme"));
   }
 
+  root.classList.add("js");
   button.hidden = false;
   button.addEventListener("click", change);
   show();

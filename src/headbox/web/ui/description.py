@@ -35,6 +35,12 @@ def pretty(value: Any) -> str:
     return text if len(text) <= PRETTY else text[:PRETTY] + "\n… (the API has the rest)"
 
 
+def shown_json(stored: str) -> str:
+    """Stored public JSON, over several lines; as it is where it cannot be read."""
+    value = read_public(stored, None, None)
+    return stored[:PRETTY] if value is None else pretty(value)
+
+
 def name_of(task: Task) -> str:
     """What is called: `Repo.sync`."""
     return f"{task.class_name}.{task.method_name}" if task.class_name else task.method_name
@@ -69,6 +75,7 @@ FILTERS: Final = {
     "measures": measures_of,
     "took": took,
     "pretty": pretty,
+    "shown_json": shown_json,
     "compact": compact,
 }
 """What templates may say of a task."""

@@ -42,5 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 NAVIGATION: Final = (
     Entry("Now", "/ui/", Permission.READ),
+    Entry("Tasks", "/ui/tasks/", "caller"),
     Entry("Workers", "/ui/workers/", Permission.READ),
+    Entry("Audit", "/ui/audit/", "super user"),
 )

@@ -88,7 +88,9 @@ def remarks(statistics: Statistics, workers: Sequence[Worker], now: Instant) -> 
     if number:
         found.append(
             Remark(
-                "warn", f"{_count(number, 'run')} failed in the last hour.", "/ui/tasks/?state=error&state=timed_out"
+                "warn",
+                f"{_count(number, 'run')} failed in the last hour.",
+                "/ui/tasks/?ended=1&state=error&state=timed_out&since=PT1H",
             )
         )
     if statistics.hour.late:
