@@ -139,7 +139,7 @@ def _body(look: Look, width: int | None, now: datetime) -> list[Line]:
     size = next(size for columns, size in BARS if (width or NARROW) >= columns)
     places = {worker["id"]: f"{worker['host']}:{worker['pid']}" for worker in look.workers}
     running = [_running(task, places, size, now) for task in look.running]
-    workers = [_worker(worker, size, now) for worker in look.workers]
+    workers = [_worker(worker, _taken(worker, look), size, now) for worker in look.workers]
     lines = [
         *_section(f"RUNNING {len(running):,}{'+' if look.more else ''}", RUNNING, running, inner, "nothing runs now"),
         *_section(
@@ -171,8 +171,16 @@ def _running(task: Task, places: Mapping[str, str], size: int, now: datetime) ->
     ]
 
 
-def _worker(worker: Worker, size: int, now: datetime) -> Line:
-    taken, whole = worker.get("weight"), worker["concurrency"]
+def _taken(worker: Worker, look: Look) -> int | None:
+    """The weights of what the worker runs, as it says or else as they are known; None where not all of them are."""
+    said: int | None = worker.get("weight")
+    if said is None and not look.more:
+        return sum(int(task["weight"]) for task in look.running if task["worker"] == worker["id"])
+    return said
+
+
+def _worker(worker: Worker, taken: int | None, size: int, now: datetime) -> Line:
+    whole = worker["concurrency"]
     load = f"{whole} children" if taken is None else f"{bar(taken / whole if whole else 0, size)} {taken}/{whole}"
     heard = worker["heartbeat_time"]
     return [

@@ -34,7 +34,7 @@ STARTS: Final = (
     Column("LATE", 6, whole=True, rank=2, right=True),
     Column("MEDIAN", 7, whole=True, rank=4, right=True),
     Column("95 %", 7, whole=True, rank=3, right=True),
-    Column("LATEST", 7, whole=True, rank=5, right=True),
+    Column("WORST", 7, whole=True, rank=5, right=True),
 )
 QUEUES: Final = (
     Column("QUEUE", 12),

@@ -149,9 +149,15 @@ def test_any_task_can_be_shown(task: dict[str, Any]) -> None:
 def test_a_worker_that_is_silent_stands_out_and_one_of_an_older_server_has_its_children() -> None:
     silent = {**WORKER, "heartbeat_time": "2026-11-24T11:58:00Z"}
     del silent["weight"]
-    line = frame(look(workers=[silent]), View(80), NOW)[9]
+    line = frame(look(workers=[silent], more=True), View(80), NOW)[9]
     assert "".join(part.text for part in line).split()[:5] == ["mill:7", "4", "children", "2", "min"]
     assert [part.style for part in line if "min ago" in part.text] == ["red"]
+
+
+def test_the_load_of_a_worker_that_does_not_say_it_is_that_of_its_tasks() -> None:
+    silent = {name: value for name, value in WORKER.items() if name != "weight"}
+    tasks = [{**TASK, "weight": 2}, TASK, {**TASK, "worker": "another"}]
+    assert " 3/4 " in text(frame(look(workers=[silent], running=tasks), View(80), NOW))[11]
 
 
 @pytest.mark.parametrize(
