@@ -7,17 +7,24 @@ import pytest
 from tests.fault.chaos.engine import Plan, run, tidy
 
 TASKS = 400
-KILLS = ("kill -9 of a child", "kill -9 of a forkserver", "kill -9 of a supervisor", "kill -9 of the API", "SIGTERM")
+KILLS = (
+    "kill -9 of a child",
+    "kill -9 of a forkserver",
+    "kill -9 of a supervisor",
+    "kill -9 of the API",
+    "SIGTERM",
+    "SIGSTOP of a child",
+)
 
 
 @pytest.mark.parametrize(
     ("database", "seed", "faults"),
     [
         ("sqlite", 1, KILLS),
-        ("sqlite", 2, ("every", "SIGSTOP", "write lock", "full disk")),
+        ("sqlite", 2, ("every", "SIGSTOP of a supervisor", "write lock", "full disk")),
         ("postgres", 3, KILLS),
         ("postgres", 4, ("terminate_backend", "commit lost", "network")),
-        ("postgres", 5, ("server killed", "server stopped", "SIGSTOP", "everything")),
+        ("postgres", 5, ("server killed", "server stopped", "SIGSTOP of a supervisor", "everything")),
     ],
 )
 def test_a_little_chaos_loses_nothing_and_doubles_nothing_unexplained(

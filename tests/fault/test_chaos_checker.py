@@ -168,6 +168,16 @@ def leave_behind(found: Evidence) -> None:
     found.starts["a", 1] = [_line("start", archived("a"), 31_000_000)]
 
 
+def finish_what_was_canceled(found: Evidence) -> None:
+    found.archive["a"] = [archived("a", method_name="linger")]
+    found.ledger.note_canceled("token-a", 1)
+
+
+def begin_what_was_canceled(found: Evidence) -> None:
+    found.archive["a"] = [archived("a", state="canceled", method_name="linger")]
+    found.ledger.note_canceled("token-a", 1)
+
+
 def _execute(found: Evidence, run: Run) -> None:
     found.starts[run.id, run.run], found.ends[run.id, run.run] = [_line("start", run)], [_line("end", run)]
 
@@ -196,6 +206,8 @@ def execute_and_not_record(found: Evidence) -> None:
         (give_up_what_never_began, "given up too early"),
         (begin_after_the_loss, "begun after its loss"),
         (leave_behind, "left behind"),
+        (finish_what_was_canceled, "canceled in vain"),
+        (begin_what_was_canceled, "canceled in vain"),
         (execute_twice, "doubled"),
         (execute_and_not_record, "doubled"),
     ],

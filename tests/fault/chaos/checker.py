@@ -12,13 +12,25 @@ from tests.fault.chaos.evidence import Evidence, Period, Run
 from tests.fault.chaos.ledger import ACCEPTED, REFUSED, UNKNOWN
 
 INTERVAL: Final = 1_000_000  # of the schedules, in microseconds
-ENDS: Final = {"fail": {"error"}, "stumble": {"finished", "error"}}  # how tasks may end; others finish
+ENDS: Final = {
+    "fail": {"error"},
+    "stumble": {"finished", "error"},
+    "linger": {"finished", "canceled"},
+}  # how tasks may end; others finish
+DELAYED: Final = ("linger",)  # may be asked for with a delay
 SHOWN: Final = 20  # violations of one kind
 LOSSES: Final = 3  # in a row, after which a task is given up
 LEFT_BEHIND: Final = 30_000_000  # microseconds that no task waits longer than those that were accepted with it
 OVERDUE: Final = 2_000_000  # microseconds after its loss in which a run may still have begun: clocks differ
 # What can keep a worker from logging what it has just committed.
-SILENCING: Final = ("kill -9 of a supervisor", "every supervisor", "everything", "SIGSTOP", "server", "black hole")
+SILENCING: Final = (
+    "kill -9 of a supervisor",
+    "every supervisor",
+    "everything",
+    "SIGSTOP of a supervisor",
+    "server",
+    "black hole",
+)
 
 
 class Verdict:
@@ -117,6 +129,10 @@ def _judge_end(runs: list[Run], evidence: Evidence, verdict: Verdict) -> None:
             verdict.blame("given up too early", f"{last.method_name} {last.id} began {begun} of its lost runs")
     elif last.state not in ENDS.get(last.method_name, {"finished"}):
         verdict.blame("wrong end", f"{last.method_name} {last.id}, run {last.run}, is {last.state}: {last.exception}")
+    if (run := evidence.ledger.canceled.get(last.token)) is not None:
+        verdict.figures["tasks canceled before they began"] += 1
+        if last.state != "canceled" or last.run != run or (last.id, run) in evidence.starts:
+            verdict.blame("canceled in vain", f"{last.id}, run {run}: {last.state}, or begun all the same")
     may = {"reset", "error"} if last.method_name == "stumble" else {"reset"}
     for run in before:
         if run.state not in may:
@@ -184,7 +200,7 @@ def _judge_waits(evidence: Evidence, verdict: Verdict) -> None:
     for runs in evidence.archive.values():
         accepted = evidence.ledger.times.get(runs[0].token)
         lines = evidence.starts.get((runs[0].id, 1))
-        if accepted is not None and lines and runs[0].schedule_name is None:
+        if accepted is not None and lines and runs[0].schedule_name is None and runs[0].method_name not in DELAYED:
             begun[accepted // 1_000_000].append((lines[0].time, runs[0].id))
     longest = 0
     for together in begun.values():

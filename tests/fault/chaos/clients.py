@@ -12,7 +12,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from headbox import HeadboxError, TaskQueue
+from headbox import HeadboxError, StateConflict, TaskQueue
 from tests.fault.chaos import workload
 from tests.fault.chaos.ledger import ACCEPTED, REFUSED, UNKNOWN, Ledger
 from tests.fault.chaos.sites import Site
@@ -82,8 +82,11 @@ class PythonClient(Client):
         self._site = site
 
     def ask(self) -> bool:
-        if self.random.random() < 0.02:
+        dice = self.random.random()
+        if dice < 0.02:
             return self._ask_in_vain()
+        if dice < 0.08:
+            return self._ask_and_cancel()
         drawn = [(self.token(), *draw(self.random)) for _ in range(self.random.choice(BATCHES))]
         calls = [getattr(workload, kind).call(token, *rest) for token, kind, rest in drawn]
         tokens = [(token, kind) for token, kind, _ in drawn]
@@ -93,6 +96,26 @@ class PythonClient(Client):
             self.ledger.note(tokens, REFUSED if self._site.says_nothing_was_written(error) else UNKNOWN)
             return False
         self.ledger.note(tokens, ACCEPTED)
+        return True
+
+    def _ask_and_cancel(self) -> bool:
+        """Before it is due, at once, or when it may have begun."""
+        token = self.token()
+        known = UNKNOWN
+        try:
+            task = workload.queue.enqueue(workload.linger, [token], delay=self.random.choice([0.0, 0.0, 5.0]))
+            known = ACCEPTED
+            self.stopped.wait(self.random.choice([0.0, 0.1, 0.3]))
+            with suppress(StateConflict):  # it has ended
+                task.cancel()
+                if task.state == "canceled":
+                    self.ledger.note_canceled(token, task.run)
+        except HeadboxError as error:
+            if known != ACCEPTED and self._site.says_nothing_was_written(error):
+                known = REFUSED
+            return False
+        finally:
+            self.ledger.note([(token, "linger")], known)
         return True
 
     def _ask_in_vain(self) -> bool:

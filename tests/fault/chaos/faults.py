@@ -48,6 +48,17 @@ def kill_child(scene: Scene) -> None:
         kill(scene.random.choice(children))
 
 
+def stop_child(scene: Scene) -> None:
+    """SIGSTOP, for as long as it takes; then SIGCONT."""
+    children = scene.worker().children()
+    if children:
+        child = scene.random.choice(children)
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGSTOP)
+            scene.hold(0.5, 4.0)
+            os.kill(child, signal.SIGCONT)
+
+
 def kill_forkserver(scene: Scene) -> None:
     forkserver = scene.worker().forkserver()
     if forkserver is not None:
@@ -131,6 +142,7 @@ ANYWHERE: dict[str, Fault] = {
     "kill -9 of the API": kill_api,
     "SIGTERM of a supervisor": drain_supervisor,
     "SIGSTOP of a supervisor": stop_supervisor,
+    "SIGSTOP of a child": stop_child,
     "wall clock set forward, then right": set_clock_forward,
     "wall clock set back, then right": set_clock_back,
 }

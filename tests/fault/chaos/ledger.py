@@ -20,6 +20,7 @@ class Ledger:
         self._lock = threading.Lock()
         self.entries: dict[str, tuple[str, str]] = {}  # token: (kind of task, what the client knows)
         self.times: dict[str, int] = {}  # token: when the client knew, in microseconds UTC
+        self.canceled: dict[str, int] = {}  # token: the run that was canceled before it began
         self.odd: list[str] = []  # answers that no fault explains
 
     def note(self, tokens: Iterable[tuple[str, str]], what: str) -> None:
@@ -28,6 +29,11 @@ class Ledger:
             noted = dict(tokens)
             self.entries.update((token, (kind, what)) for token, kind in noted.items())
             self.times.update(dict.fromkeys(noted, time.time_ns() // 1000))
+
+    def note_canceled(self, token: str, run: int) -> None:
+        """The answer to a cancel was that this run is canceled, at once: nobody had it."""
+        with self._lock:
+            self.canceled[token] = run
 
     def note_odd(self, what: str) -> None:
         """An answer that is wrong whatever has befallen the service."""

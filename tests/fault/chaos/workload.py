@@ -84,6 +84,14 @@ def bulk(token: str, size: int) -> str:
 
 
 @queue.task
+def linger(token: str) -> str:
+    """Long enough to be canceled."""
+    begun = _begin(token)
+    time.sleep(0.5)
+    return _end(begun)
+
+
+@queue.task
 def fail(token: str) -> None:
     raise ValueError(_end(_begin(token)))
 
