@@ -29,6 +29,7 @@ T = TypeVar("T")
 BUSY_TIMEOUT = 5.0  # seconds that we wait for a writer who is not ours
 CHECKPOINT_BYTES = 64 << 20  # a write-ahead log longer than this is checkpointed by whoever sees it
 GROUP_LIMIT = 256  # works that share one commit at most
+OVERSLEPT = 0.1  # seconds
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs")
 
 
@@ -97,6 +98,17 @@ class _Work(Generic[T]):
         self.done = False
         self.value: T | None = None
         self.error: BaseException | None = None
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
+
+    def sleep(self) -> bool:
+        """Until it is woken; False if that has not happened for a while."""
+        return self._asleep.acquire(timeout=OVERSLEPT)
+
+    def wake(self) -> None:
+        """Lets its caller look again."""
+        with suppress(RuntimeError):  # it was awake
+            self._asleep.release()
 
     def result(self) -> T:
         if self.error is not None:
@@ -185,14 +197,23 @@ class SQLiteDatabase:
     # writing
 
     def write(self, work: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
-        """Group commit without a thread: whoever finds the lock free commits all that is queued by then."""
+        """Group commit without a thread: the first in the queue commits all that is queued by then. The others sleep
+        until it is done; one that oversleeps looks after it (the first may have been interrupted before it began)."""
         self._after_fork()
         mine = _Work(work)
         self._queue.append(mine)
-        with self._commit_lock:
-            while not mine.done:
-                self._commit_queued()
+        while not mine.done:
+            if self._is_first(mine) or not mine.sleep():
+                with self._commit_lock:
+                    if not mine.done:
+                        self._commit_queued()
         return mine.result()
+
+    def _is_first(self, work: _Work[Any]) -> bool:
+        try:
+            return self._queue[0] is work
+        except IndexError:  # somebody has just taken it along
+            return False
 
     def write_alone(self, work: Callable[[Transaction], T]) -> T:
         return self.write(work)
@@ -222,6 +243,9 @@ class SQLiteDatabase:
         finally:
             for work in batch:
                 work.done = True
+                work.wake()
+            if self._queue:
+                self._queue[0].wake()
 
     @contextmanager
     def _exclusive(self) -> Iterator[sqlite3.Connection]:
