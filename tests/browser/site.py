@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2 as httpx
+from msgspec.structs import replace
 
+from headbox.domain.iso8601 import format_instant
+from headbox.domain.task import DAY, Task
+from headbox.identifiers import new_id
+from headbox.storage.store import open_store
 from tests.service import Home, Starter
 
 ROOT: Final = Path(__file__).parents[2]
@@ -66,6 +73,23 @@ class Site:
     def sync(self, repository: str, **kwargs: Any) -> str:
         """Enqueues a sync of the example. The task's id."""
         return str(self.post("/tasks/", {"method_name": "sync", "args": [repository], "kwargs": kwargs})["id"])
+
+    def state(self, id: str) -> str:
+        """The state of a task."""
+        return str(self.get(f"/tasks/{id}/?fields=state")["state"])
+
+    def fill(self, count: int, **changes: Any) -> list[Task]:
+        """Accepts tasks that are due in years, all in one transaction."""
+        now = time.time_ns() // 1000
+        due = now + 1000 * DAY
+        model = Task(
+            "", 1, "waiting", "default", 0, due, "examples.repository_sync:sync", "sync",
+            scheduler="at", schedule=format_instant(due), scheduled_time=due, enqueue_time=now,
+        )  # fmt: skip
+        args = ({"args": json.dumps([f"later-{number}"]).encode()} for number in range(count))
+        tasks = [replace(model, id=new_id(), **{**each, **changes}) for each in args]
+        with closing(open_store(self.database)) as store:
+            return store.enqueue(tasks, now)
 
     def close(self) -> None:
         self.api.close()

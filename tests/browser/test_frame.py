@@ -9,15 +9,21 @@ from playwright.sync_api import expect
 
 from tests.browser.site import PASSWORD
 from tests.browser.visitor import fill_login
-from tests.browser.watching import check_access, check_width
+from tests.browser.watching import PHONE, check_access, check_width
 from tests.tcp_proxy import proxied
 
 if TYPE_CHECKING:
     from tests.browser.site import Site
     from tests.browser.visitor import Visitor
 
-PHONE = {"width": 360, "height": 740}
-PAGES = {"/ui/": "Now", "/ui/workers/": "Workers", "/ui/account/": "Account"}  # and what each is headed
+PAGES = {  # and what each is headed
+    "/ui/": "Now",
+    "/ui/tasks/": "Tasks",
+    "/ui/tasks/?ended=1": "Tasks",
+    "/ui/workers/": "Workers",
+    "/ui/audit/": "Audit",
+    "/ui/account/": "Account",
+}
 
 
 def test_who_logs_in_gets_the_page_that_was_asked_for(visitor: Visitor) -> None:

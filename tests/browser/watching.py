@@ -15,6 +15,7 @@ REFUSALS: Final = """
 """
 LOCAL: Final = ("data", "blob", "about", "chrome-error")  # schemes that reach no host
 GRAVE: Final = ("serious", "critical")
+PHONE: Final = {"width": 360, "height": 740}  # a small one
 PLACES: Final = 3  # of those that break a rule, how many are shown
 
 
