@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import subprocess
 import threading
 from pathlib import Path
@@ -8,7 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
+from starlette.testclient import TestClient
 
+from headbox import TaskQueue
+from headbox.cli.db import db
 from headbox.domain.errors import StorageError
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import HOUR
@@ -17,6 +23,7 @@ from headbox.storage.postgres import migrate as postgres_migrate
 from headbox.storage.postgres import store as postgres_store
 from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import ClaimRequest, Event, Filter, Report, Token, User
+from headbox.web import asgi_app
 from servers.postgres import binaries
 from tests import postgres_server
 from tests.postgres.conftest import NOON, a_task, a_worker
@@ -26,14 +33,16 @@ DROP = "-- oldest compatible: 3\nALTER TABLE headbox_note DROP COLUMN x;"
 
 
 @pytest.fixture
-def release(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes this code one that brings further migrations."""
+def release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Makes this code one that brings further migrations, in a folder of the test's."""
     first = migrate.migrations("postgres")
 
     def release(further: dict[int, str]) -> None:
-        known = {**first, **further}
-        for module in (postgres_migrate, postgres_store, migrate):
-            monkeypatch.setattr(module, "migrations", lambda dialect: known)
+        folder = tmp_path / f"migrations-{secrets.token_hex(4)}"
+        folder.mkdir()
+        for number, sql in {**first, **further}.items():
+            (folder / f"{number:04}_made_up.sql").write_text(sql)
+        monkeypatch.setattr(migrate, "folder", lambda dialect: folder)
         postgres_migrate.afterwards.cache_clear()
 
     yield release
@@ -82,14 +91,15 @@ def test_the_version_before_works_on_until_the_last_migrations_and_then_is_refus
     release({2: NOTE, 3: DROP})
     store.upgrade(NOON)
     status = store.status()
-    assert (status["schema_version"], status["pending_migrations"]) == (2, [3])
+    assert (status["schema_version"], status["pending_migrations"]) == (2, [])
+    assert status["pending_final_migrations"] == [3]
     store.initialise(NOON)
     release({})
     store.initialise(NOON)
     assert store.enqueue([a_task()], NOON)
     release({2: NOTE, 3: DROP})
-    store.upgrade(NOON, finally_too=True)
-    assert store.status()["pending_migrations"] == []
+    store.upgrade(NOON, finish=True)
+    assert store.status()["pending_final_migrations"] == []
     store.initialise(NOON)
     release({2: NOTE})
     with pytest.raises(StorageError, match="needs a Headbox of schema 3 or later, this one is of 2"):
@@ -102,8 +112,41 @@ def test_an_empty_database_gets_all_migrations(url: str, release: Any) -> None:
     release({2: NOTE, 3: DROP})
     store = PostgresStore(url, HOUR)
     store.initialise(NOON)
-    assert store.status()["pending_migrations"] == []
+    status = store.status()
+    assert status["pending_migrations"] == status["pending_final_migrations"] == []
     store.close()
+
+
+def test_the_command_says_what_is_left_for_later_and_finishes(store: PostgresStore, release: Any) -> None:
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(db, [*arguments, "--database", store.url])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    release({2: NOTE, 3: DROP})
+    assert re.search(r"pending migrations\W+2\W+pending final migrations\W+3", run("status"))
+    said = run("upgrade")
+    assert "is up to date" in said and "Left for later: 3" in said and "headbox db upgrade --finish" in said
+    assert re.search(r"pending migrations\W+none\W+pending final migrations\W+3", run("status"))
+    assert "Left for later" not in run("upgrade", "--finish")
+    assert re.search(r"pending migrations\W+none\W+pending final migrations\W+none", run("status"))
+
+
+def test_an_api_is_ready_while_a_final_migration_is_pending_and_not_while_another_is(
+    store: PostgresStore, release: Any
+) -> None:
+    def probe() -> tuple[int, Any]:
+        with TestClient(asgi_app(TaskQueue(store.url))) as client:
+            answer = client.get("/health/ready")
+            return answer.status_code, answer.json()
+
+    release({2: NOTE, 3: DROP})
+    store.upgrade(NOON)
+    assert probe() == (200, {"status": "ready"})
+    with TestClient(asgi_app(TaskQueue(store.url))) as client:
+        release({2: NOTE, 3: NOTE.replace("note", "other")})
+        answer = client.get("/health/ready")
+        assert answer.status_code == 503 and "run `headbox db upgrade`" in answer.json()["detail"]
 
 
 def test_a_migration_that_fails_leaves_the_schema_as_it_was(store: PostgresStore, release: Any) -> None:

@@ -21,15 +21,25 @@ def db() -> None:
 
 
 @db.command()
+@click.option("--finish", is_flag=True, help="Also what the version before cannot bear: once none of it runs any more.")
 @as_json
 @with_settings(DATABASE)
-def upgrade(database: str | None, app: str | None, as_json: bool) -> None:
+def upgrade(database: str | None, app: str | None, finish: bool, as_json: bool) -> None:
     """Make the database what this version needs: create its tables, or apply the migrations it lacks."""
     settings = choose(database, app)
     store = open_store(settings.database, settings.finished_lifetime)
     with metering("upgrading the database"):
-        store.upgrade(store.clock().now())
-    print_json(store.status()) if as_json else click.echo(f"{without_password(store.url)} is up to date")
+        store.upgrade(store.clock().now(), finish=finish)
+    status = store.status()
+    if as_json:
+        print_json(status)
+        return
+    click.echo(f"{without_password(store.url)} is up to date")
+    if left := status["pending_final_migrations"]:
+        click.echo(
+            f"Left for later: {show(left)}, which the version before cannot bear; when nothing of it runs any more:"
+            " headbox db upgrade --finish"
+        )
 
 
 @db.command()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from headbox.domain.errors import StorageError
 
 OLDEST_COMPATIBLE = 1  # the oldest code (by its newest migration) that can work on the schema of this code
 
 
+def folder(dialect: str) -> Traversable:
+    """Where the migrations of a dialect are."""
+    return files("headbox.storage").joinpath("migrations", dialect)
+
+
 def migrations(dialect: str) -> dict[int, str]:
     """Every migration of a dialect: number to SQL."""
-    folder = files("headbox.storage").joinpath("migrations", dialect)
-    scripts = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    found = (file for file in folder(dialect).iterdir() if file.name.endswith(".sql"))
+    scripts = sorted(found, key=lambda file: file.name)
     return {int(script.name.split("_")[0]): script.read_text(encoding="utf-8") for script in scripts}
 
 

@@ -73,12 +73,14 @@ class Store(Protocol):
         """Creates the schema in an empty database, upgrades an old one where that is allowed at start, and makes sure
         of the housekeeping tasks. Idempotent."""
 
-    def upgrade(self, now: Instant) -> None:
-        """Applies every pending migration, for `db upgrade`."""
+    def upgrade(self, now: Instant, *, finish: bool = False) -> None:
+        """Applies the pending migrations, for `db upgrade`; to `finish`, also those that code of the version before
+        cannot bear."""
         ...
 
-    def status(self) -> dict[str, Any]:
-        """Schema version, pending migrations, size and journal mode, for `db status` and readiness."""
+    def status(self, patience: float | None = None) -> dict[str, Any]:
+        """Schema version, the migrations that are pending and of these the final ones, and the size, for `db status`
+        and readiness. `patience`: seconds to wait for a database that is away, if not those of all calls."""
 
     def check(self) -> list[str]:
         """Problems that the database's own check finds; [] when sound."""

@@ -183,8 +183,8 @@ class PostgresDatabase:
             time.sleep(pause)
         raise AssertionError("pauses never end")
 
-    def _patiently(self, attempt: Callable[[int, float], T]) -> T:
-        end = time.monotonic() + self.patience
+    def _patiently(self, attempt: Callable[[int, float], T], patience: float | None = None) -> T:
+        end = time.monotonic() + (self.patience if patience is None else patience)
         waits = pauses()
         for number in count():
             try:
@@ -230,14 +230,15 @@ class PostgresDatabase:
             finally:
                 _roll_back(connection)
 
-    def ask(self, question: Callable[[Connection], T]) -> T:
-        """What a question to the server itself gives, asked outside of any transaction."""
+    def ask(self, question: Callable[[Connection], T], patience: float | None = None) -> T:
+        """What a question to the server itself gives, asked outside of any transaction. `patience`: seconds, if it is
+        not that of all calls."""
 
         def attempt(_number: int, _end: float) -> T:
             with sentences(self.where), self.connections.lend() as connection:
                 return question(connection)
 
-        return self._patiently(attempt)
+        return self._patiently(attempt, patience)
 
     # a caller's transaction
 

@@ -67,19 +67,25 @@ def locked(connection: Connection) -> Iterator[None]:
         raise
 
 
-def upgrade(connection: Connection, *, finally_too: bool) -> None:
+def pending(version: int) -> tuple[list[int], list[int]]:
+    """The migrations that a schema of this version lacks: those that this code needs, and those that can wait."""
+    missing = [number for number in migrations("postgres") if number > version]
+    return [number for number in missing if number <= needed()], [number for number in missing if number > needed()]
+
+
+def upgrade(connection: Connection, *, finish: bool) -> None:
     """Applies what is missing, in the caller's `locked` transaction. Migrations at the end that older code cannot bear
-    are left out unless `finally_too`."""
+    are left out unless this is to `finish`."""
     version, oldest = read_version(connection)
     refuse_newer(oldest, "postgres")
-    last = max(migrations("postgres")) if finally_too or not version else needed()
-    pending = {number: sql for number, sql in migrations("postgres").items() if version < number <= last}
-    if not pending:
+    last = max(migrations("postgres")) if finish or not version else needed()
+    missing = {number: sql for number, sql in migrations("postgres").items() if version < number <= last}
+    if not missing:
         return
-    for sql in pending.values():
+    for sql in missing.values():
         connection.execute(sql.encode())
-    oldest = max(oldest, OLDEST_COMPATIBLE, *(afterwards().get(number, 0) for number in pending))
-    for name, value in (("schema_version", max(pending)), ("schema_oldest_compatible", oldest)):
+    oldest = max(oldest, OLDEST_COMPATIBLE, *(afterwards().get(number, 0) for number in missing))
+    for name, value in (("schema_version", max(missing)), ("schema_oldest_compatible", oldest)):
         connection.execute(
             "INSERT INTO headbox_settings VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             [name, str(value)],

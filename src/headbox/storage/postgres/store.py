@@ -13,7 +13,6 @@ from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span, Task
 from headbox.storage import lifecycle, statistics
 from headbox.storage.housekeeping import accept_housekeeping
-from headbox.storage.migrate import migrations
 from headbox.storage.postgres import backup as postgres_backup
 from headbox.storage.postgres import migrate as postgres_migrate
 from headbox.storage.postgres.backup import TABLES
@@ -97,11 +96,11 @@ class PostgresStore(SQLStore):
         else:
             self.upgrade(now)
 
-    def upgrade(self, now: Instant, *, finally_too: bool = False) -> None:
-        """Applies the pending migrations; with `finally_too` also those that code of the version before cannot bear."""
+    def upgrade(self, now: Instant, *, finish: bool = False) -> None:
+        """Applies the pending migrations; to `finish`, also those that code of the version before cannot bear."""
         with self._connected() as connection, postgres_migrate.locked(connection):
             fresh = postgres_migrate.read_version(connection)[0] == 0
-            postgres_migrate.upgrade(connection, finally_too=finally_too)
+            postgres_migrate.upgrade(connection, finish=finish)
             if fresh:
                 accept_housekeeping(self._server, PostgresTransaction(connection), now)
 
@@ -117,16 +116,20 @@ class PostgresStore(SQLStore):
             finally:
                 connection.close()
 
-    def status(self) -> dict[str, Any]:
+    def status(self, patience: float | None = None) -> dict[str, Any]:
         """What `db status` and readiness show."""
-        version, _ = self._server.ask(postgres_migrate.read_version)
-        (size,) = self._server.ask(lambda connection: connection.execute(_SIZE, [list(TABLES)]).fetchone()) or (0,)
-        server = self._server.ask(lambda connection: connection.info.parameter_status("server_version"))
+        return self._server.ask(self._describe, patience)
+
+    def _describe(self, connection: Connection) -> dict[str, Any]:
+        version, _ = postgres_migrate.read_version(connection)
+        pending, final = postgres_migrate.pending(version)
+        (size,) = connection.execute(_SIZE, [list(TABLES)]).fetchone() or (0,)
         return {
             "url": self._server.where,
-            "kind": f"PostgreSQL {server}",
+            "kind": f"PostgreSQL {connection.info.parameter_status('server_version')}",
             "schema_version": version,
-            "pending_migrations": [number for number in migrations("postgres") if number > version],
+            "pending_migrations": pending,
+            "pending_final_migrations": final,
             "size": size or 0,
         }
 

@@ -39,11 +39,11 @@ class SQLiteStore(SQLStore):
             if fresh:
                 accept_housekeeping(self._file, SQLiteTransaction(connection), now)
 
-    def upgrade(self, now: Instant) -> None:
-        """The same: an SQLite schema is upgraded at every start."""
+    def upgrade(self, now: Instant, *, finish: bool = False) -> None:
+        """The same: an SQLite schema is upgraded at every start, and whole."""
         self.initialise(now)
 
-    def status(self) -> dict[str, Any]:
+    def status(self, patience: float | None = None) -> dict[str, Any]:
         """What `db status` and readiness show."""
         with self._file.reading() as tx:
             version = int((tx.one("setting", name="schema_version") or ("0",))[0])
@@ -53,6 +53,7 @@ class SQLiteStore(SQLStore):
             "kind": f"SQLite {sqlite3.sqlite_version}",
             "schema_version": version,
             "pending_migrations": pending,
+            "pending_final_migrations": [],
             "size": self._file.path.stat().st_size,
         }
 

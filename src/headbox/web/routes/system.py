@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from headbox.domain.errors import StorageError
@@ -20,6 +21,7 @@ DEFAULT_EVENTS: Final = 1000
 MAX_EVENTS: Final = 10_000
 DURATIONS: Final = ("timeout", "schedule_threshold")
 NEWEST: Final = 2**63 - 1
+READY_SECONDS: Final = 1.0  # that readiness waits for the database
 
 
 async def list_callables(request: Request) -> Reply:
@@ -87,16 +89,21 @@ async def live(request: Request) -> Reply:
 
 
 async def ready(request: Request) -> Reply:
-    """`GET /health/ready`: the database is reachable and its schema current. Not retried: a probe asks again."""
+    """`GET /health/ready`: the database is reachable and its schema what this version needs. Not retried: a probe asks
+    again, and is told soon."""
     try:
-        status = await request.run(request.store.status)
+        status = await asyncio.wait_for(request.run(request.store.status, patience=0.0), READY_SECONDS)
     except StorageError as error:
-        raise Problem(503, f"not ready: {error}", headers=[("Retry-After", "1")]) from None
+        raise _not_ready(str(error)) from None
+    except TimeoutError:
+        raise _not_ready(f"the database has not answered within {READY_SECONDS:g} s") from None
     if status["pending_migrations"]:
-        raise Problem(
-            503, "not ready: the schema is not current; run `headbox db upgrade`", headers=[("Retry-After", "1")]
-        )
+        raise _not_ready("the schema is not current; run `headbox db upgrade`")
     return json_reply(200, {"status": "ready"})
+
+
+def _not_ready(why: str) -> Problem:
+    return Problem(503, f"not ready: {why}", headers=[("Retry-After", "1")])
 
 
 OPERATIONS: Final = (
