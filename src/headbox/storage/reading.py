@@ -97,9 +97,13 @@ class Selection:
         self._newest = filter.newest
         if "archived" in groups:
             once = [f"NOT ({recent})"] if self._complete is not None else []
-            outcomes = [f"state IN ({self._list(filter.outcomes)})"] if filter.outcomes else []
             final = [] if filter.final is None else [f"final = {self._parameter(filter.final)}"]
-            self._archived = [*common, *once, *outcomes, *final]
+            self._archived = [*common, *once, *self._outcomes(filter), *final]
+
+    def _outcomes(self, filter: Filter) -> list[str]:
+        """Says beside the values what the index of unusual outcomes has to hear to be used."""
+        unusual = ["state <> 'finished'"] if "finished" not in filter.outcomes else []
+        return [f"state IN ({self._list(filter.outcomes)})", *unusual] if filter.outcomes else []
 
     def _live_states(self, states: set[str]) -> str:
         return "1 = 1" if states == set(INCOMPLETE) else f"state IN ({self._list(sorted(states))})"

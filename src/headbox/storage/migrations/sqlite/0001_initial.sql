@@ -123,6 +123,8 @@ CREATE TABLE headbox_task_history (
 ) STRICT;
 
 CREATE INDEX headbox_task_history_finish ON headbox_task_history (finish_time, id, run);
+-- How runs ended that did not just finish: few of very many.
+CREATE INDEX headbox_task_history_outcome ON headbox_task_history (state, finish_time, id, run) WHERE state <> 'finished';
 CREATE INDEX headbox_task_history_job ON headbox_task_history (job_id, finish_time) WHERE job_id IS NOT NULL;
 
 -- Why a task's `held` is not 0: one row a reason.
