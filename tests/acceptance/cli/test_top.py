@@ -127,6 +127,37 @@ def test_a_server_that_goes_away_and_comes_back_is_shown(start: Starter, home: H
     assert terminal.wait() == 0
 
 
+@pytest.mark.parametrize(("key", "status"), [("q", 0), ("\x03", 130)])
+def test_a_server_that_hangs_does_not_hold_the_keys_up(
+    key: str, status: int, start: Starter, home: Home, sit: Sitting
+) -> None:
+    serve = start(home, "--app", "app:queue")
+    serve.ready()
+    terminal = sit(home, "top", "--interval", "0.2")
+    terminal.until("WORKERS 1")
+    api = serve.child("api")
+    os.kill(api, signal.SIGSTOP)
+    try:
+        terminal.press("p")
+        terminal.until("paused at")
+        terminal.press(key)
+        assert terminal.process.wait(20) == status  # sooner than an answer is given up, after 30 s
+    finally:
+        os.kill(api, signal.SIGCONT)
+
+
+def test_rights_that_are_lost_end_it_with_a_sentence(served: Home, sit: Sitting) -> None:
+    url = served.json("top")["url"]
+    secret = served.json("token", "create", "watcher")["token"]
+    terminal = sit(served, "top", "--interval", "0.2", "--url", url, HEADBOX_TOKEN=secret)
+    terminal.until("WORKERS 1")
+    for token in served.json("token", "list"):
+        if token["name"] == "watcher":
+            served.ok("token", "revoke", token["id"])
+    assert terminal.wait() == 1
+    assert "1049" not in terminal.screen.modes and "(401)" in str(terminal.screen)
+
+
 def test_without_a_terminal_it_prints_once_or_json(busy: Home) -> None:
     assert "hold(" in busy.ok("top", "--once")
     assert "\x1b" not in busy.ok("top", "--once")
