@@ -55,10 +55,10 @@ class Client:
         """The JSON at `path`. The server may take `wait` seconds longer than usual."""
         return self._read(with_query(path, query), wait=wait).value
 
-    def get_if_known(self, path: str) -> Any:
+    def get_if_known(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """The JSON at `path`; None where the server is older than that path."""
         try:
-            return self.get(path)
+            return self.get(path, query)
         except Refused as error:
             if error.status == 404:
                 return None

@@ -273,6 +273,16 @@ def test_waiting_for_in_lists_leaves_out_what_would_be_counted_for_each(mill: An
     assert [[reason["reason"] for reason in task["waiting_for"]] for task in found] == [[], [], ["callable"]]
 
 
+def test_what_is_due_next_comes_soonest_first(mill: Any) -> None:
+    mill.task()
+    later, soon = (mill.task(due_time=mill.clock.time + minutes * MINUTE, queue=f"q{minutes}") for minutes in (30, 15))
+    assert ids(mill.admin.get("/tasks/upcoming/"))[:2] == [soon.id, later.id]
+    assert ids(mill.admin.get("/tasks/upcoming/?limit=1&fields=id")) == [soon.id]
+    assert mill.admin.get("/tasks/upcoming/?limit=0").status_code == 400
+    assert mill.client("operators").get("/tasks/upcoming/").status_code == 200
+    assert mill.client().get("/tasks/upcoming/").status_code == 403
+
+
 def test_a_limit_pages_and_the_link_header_leads_on(mill: Any) -> None:
     tasks = [mill.finished() for _ in range(3)] + [mill.task() for _ in range(4)]
     found, url, pages = [], "/tasks/?method_name=pack&limit=3&fields=id&state=archived&state=current", 0

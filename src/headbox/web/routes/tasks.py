@@ -20,6 +20,12 @@ from headbox.web.request import Request
 from headbox.web.routes.lists import CURSOR, LIMIT, MAX_LIMIT, all_tasks, page_of_tasks, task_list
 
 LONGEST_WAIT: Final = 60.0  # seconds
+MOST_UPCOMING: Final = 100
+UPCOMING_LIMIT: Final = Parameter(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": MOST_UPCOMING},
+    f"at most so many, {MOST_UPCOMING} unless given",
+)
 WAIT: Final = Parameter(
     "wait",
     {"type": "number", "minimum": 0},
@@ -110,6 +116,14 @@ async def check_known(request: Request, filter: Filter) -> None:
         raise Problem(404, "no task with such an id is in the chosen states; state=archived looks into the history")
 
 
+async def list_upcoming(request: Request) -> Reply:
+    """`GET /tasks/upcoming/`."""
+    show = await show_for(request)
+    limit = whole_number(request.query, "limit", 1, MOST_UPCOMING) or MOST_UPCOMING
+    tasks = await request.call(request.store.upcoming, request.now, limit)
+    return json_reply(200, [show(task) for task in tasks])
+
+
 async def list_runs(request: Request) -> SpooledReply:
     """`GET /tasks/<id>/runs/`."""
     show = await show_for(request)
@@ -128,6 +142,15 @@ OPERATIONS: Final = (
         parameters=(*FILTERS, FIELDS_PARAMETER, LIMIT, CURSOR),
         answer="[Task]",
         problems=(404,),
+    ),
+    Operation(
+        method="GET",
+        path="/tasks/upcoming/",
+        need=Permission.READ,
+        summary="List what is due next, the soonest first; at the same cost however many tasks wait",
+        handler=list_upcoming,
+        parameters=(FIELDS_PARAMETER, UPCOMING_LIMIT),
+        answer="[Task]",
     ),
     Operation(
         method="GET",
