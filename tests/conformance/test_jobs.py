@@ -87,7 +87,7 @@ def test_canceling_what_a_filter_finds_leaves_the_rest_alone(scene: Scene) -> No
     scene.finish(ended)
     running, waiting = scene.running(queue="one"), scene.enqueue(queue="one")
     bystander = scene.enqueue(queue="two")
-    canceled = scene.store.cancel_found(Filter(queues=("one",)), scene.now)
+    canceled = list(scene.store.change_found("cancel", Filter(queues=("one",)), scene.now))
     assert [task.id for task in canceled] == [running.id, waiting.id]
     assert [(task.state, task.cancel_attempts) for task in canceled] == [("running", 1), ("canceled", 1)]
     assert (scene.get(ended).state, scene.get(bystander)) == ("finished", bystander)
@@ -99,5 +99,5 @@ def test_canceling_what_a_filter_finds_leaves_the_rest_alone(scene: Scene) -> No
 def test_canceling_what_is_complete_or_not_there_cancels_nothing(scene: Scene, filter: Filter) -> None:
     scene.in_state("finished")
     task = scene.enqueue()
-    assert scene.store.cancel_found(filter, scene.now) == []
+    assert list(scene.store.change_found("cancel", filter, scene.now)) == []
     assert scene.get(task) == task

@@ -6,7 +6,7 @@ import re
 
 from headbox.web.app import CALLS
 from headbox.web.openapi import COMPONENTS, document
-from headbox.web.routes import accounts, changes, jobs, queues, snapshots, statistics, system, tasks
+from headbox.web.routes import accounts, changes, jobs, queues, selections, snapshots, statistics, system, tasks
 
 DOCUMENT = document(CALLS)
 
@@ -16,6 +16,7 @@ GET /tasks/{id}/snapshot/ · DELETE /tasks/{id}/snapshot/ · GET /jobs/ · GET /
 POST /tasks/ · GET /callables/ · POST /tasks/{id}/suspend/ · POST /tasks/{id}/resume/ · POST /tasks/{id}/reset/
 PUT /tasks/{id}/schedule/ · POST /tasks/cancel/ · GET /tasks/{id}/runs/ · GET /workers/ · GET /audit/
 GET /tasks/upcoming/ · GET /health/live · GET /health/ready · GET /statistics/
+GET /tasks/count/ · POST /tasks/suspend/ · POST /tasks/resume/ · POST /tasks/reset/
 GET /queues/ · POST /queues/{name}/suspend/ · POST /queues/{name}/resume/
 """
 
@@ -35,6 +36,7 @@ def test_the_table_has_every_row_of_its_groups_once() -> None:
         system.HEALTH,
         statistics.OPERATIONS,
         queues.OPERATIONS,
+        selections.OPERATIONS,
         accounts.OPERATIONS,
     )
     rows = [operation for group in groups for operation in group]

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from headbox.domain.errors import InvalidFilter, UnknownName, UnknownTask
-from headbox.domain.states import COMPLETE, INCOMPLETE, RESET, RUNNING, SUSPENDED, WAITING
+from headbox.domain.states import COMPLETE, INCOMPLETE, RESET, RUNNING, SUSPENDED, WAITING, Event
 from headbox.domain.task import FIELDS, Instant, Span, Task
 from headbox.storage.database import Transaction
 from headbox.storage.records import Filter, Job, Page, StateFilter
@@ -173,6 +173,32 @@ class Selection:
         return (
             f"FROM (SELECT {_FIELDS} FROM headbox_task_history{_where(bounds)} {newest}) AS newest{_where(conditions)}"
         )
+
+    def ids(self, tx: Transaction, event: Event, after: Cursor, limit: int) -> tuple[list[str], Cursor | None]:
+        """The tasks that `event` may change, from behind `after`: those that are not complete, or for a reset those
+        that are. Up to `limit` of them, and where the next begin."""
+        if event == "reset":
+            return self._complete_ids(tx, after, limit)
+        if self._live is None:
+            return [], None
+        where = _where([*self._live, f"id > {self._parameter(after.id)}"])
+        rows = tx.select(f"SELECT id FROM headbox_tasks{where} ORDER BY id{self._limited(limit)}", self._parameters)
+        ids = [id for (id,) in rows]
+        return ids, Cursor(ids[-1]) if len(ids) == limit else None
+
+    def _complete_ids(self, tx: Transaction, after: Cursor, limit: int) -> tuple[list[str], Cursor | None]:
+        """Newest first: whatever was reset is not in front of the next any more."""
+        parts = [part for part in (self._complete, self._archived) if part is not None]
+        if not parts:
+            return [], None
+        groups = " OR ".join(f"({' AND '.join(part) or '1 = 1'})" for part in parts)
+        conditions = [f"final = {self._parameter(True)}", *self._ended, f"({groups})"]
+        if after.finish_time is not None:
+            place = ", ".join(self._parameter(value) for value in (after.finish_time, after.id, after.run))
+            conditions.append(f"(finish_time, id, run) < ({place})")
+        sql = f"SELECT id, finish_time, run FROM headbox_task_history{_where(conditions)} ORDER BY {_NEWEST_FIRST}"
+        rows = list(tx.select(sql + self._limited(limit), self._parameters))
+        return [id for id, _, _ in rows], Cursor(*rows[-1]) if len(rows) == limit else None
 
     def _limited(self, limit: int | None) -> str:
         return "" if limit is None else f" LIMIT {self._parameter(limit)}"

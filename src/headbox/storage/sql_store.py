@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable as Call
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from headbox.domain.errors import NonUniqueTask
 from headbox.domain.schedulers import Scheduler
@@ -35,6 +36,15 @@ from headbox.storage.records import (
 )
 
 T = TypeVar("T")
+
+FOUND: Final = 10_000  # ids that are read at a time of the tasks that a filter finds
+TOGETHER: Final = 200  # tasks that one transaction changes: nobody waits for it for long
+MOST: Final = 2**62
+
+
+def batched(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """The ids, so many at a time."""
+    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 class SQLStore:
@@ -90,12 +100,16 @@ class SQLStore:
 
         return self._change(cancel_job, now)
 
-    def cancel_found(self, filter: Filter, now: Instant) -> list[Task]:
-        def cancel_found(tx: Any) -> list[Task]:
-            found = [task.id for task in self._select(filter, now).current(tx) if task.finish_time is None]
-            return lifecycle.cancel_all(tx, found, now)
-
-        return self._change(cancel_found, now)
+    def change_found(self, event: TaskEvent, filter: Filter, now: Instant, limit: int | None = None) -> Iterator[Task]:
+        place: reading.Cursor | None = reading.Cursor("")
+        left = MOST if limit is None else limit
+        while place is not None and left > 0:
+            found = partial(self._select(filter, now).ids, event=event, after=place, limit=min(FOUND, left))
+            ids, place = self._database.read(found)
+            for batch in batched(ids, TOGETHER):
+                changed = self.change_each(event, batch, now)
+                left -= len(changed)
+                yield from changed
 
     def change_each(self, event: TaskEvent, ids: Sequence[str], now: Instant) -> list[Task]:
         changes: dict[TaskEvent, lifecycle.Change] = {

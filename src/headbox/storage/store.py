@@ -129,7 +129,12 @@ class Store(Protocol):
     def cancel_job(self, job_id: str, now: Instant, visible_to: str | None = None) -> JobCancellation:
         """UnknownName if the job has no current task."""
 
-    def cancel_found(self, filter: Filter, now: Instant) -> list[Task]: ...
+    def change_found(self, event: TaskEvent, filter: Filter, now: Instant, limit: int | None = None) -> Iterator[Task]:
+        """Cancels, suspends, resumes or resets all that the filter finds and that allow it, but at most `limit`, in
+        batches: each is a transaction of its own, so that nobody waits for long. Gives what was changed, as it was
+        left. To reset means tasks that are complete: their last run is what the filter has to find."""
+        ...
+
     def change_each(self, event: TaskEvent, ids: Sequence[str], now: Instant) -> list[Task]:
         """Cancels, suspends, resumes or resets those of the tasks that allow it; the others are passed over. Returns
         what was changed, as it was left."""

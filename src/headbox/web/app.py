@@ -22,7 +22,7 @@ from headbox.web.problems import Problem, problem_of
 from headbox.web.query import check_characters, check_encoding
 from headbox.web.replies import Reply, SpooledReply, StreamReply, json_reply, problem_reply, send_reply
 from headbox.web.request import Request
-from headbox.web.routes import accounts, changes, jobs, queues, snapshots, statistics, system, tasks
+from headbox.web.routes import accounts, changes, jobs, queues, selections, snapshots, statistics, system, tasks
 from headbox.web.service import Service
 from headbox.web.ui.assets import Assets
 from headbox.web.ui.dashboard import Dashboard
@@ -31,10 +31,11 @@ AnyReply = Reply | SpooledReply | StreamReply
 
 # In the order in which paths are tried: exact ones before those with parameters.
 CALLS: Final[tuple[Operation, ...]] = (
-    *changes.OPERATIONS[:2],
+    *changes.OPERATIONS[:1],
+    *selections.OPERATIONS,
     *snapshots.OPERATIONS[:1],
     *tasks.OPERATIONS,
-    *changes.OPERATIONS[2:],
+    *changes.OPERATIONS[1:],
     *snapshots.OPERATIONS[1:],
     *jobs.OPERATIONS,
     *system.OPERATIONS,

@@ -38,6 +38,9 @@ FILTERS: Final = (
     ),
     Parameter("scheduled_before", _TIME, "scheduled earlier than this"),
     Parameter("scheduled_after", _TIME, "scheduled later than this"),
+    Parameter("finished_before", _TIME, "ended earlier than this"),
+    Parameter("finished_after", _TIME, "ended later than this"),
+    Parameter("text", _TEXT, "text in its id, names, job, arguments or exception, in either case"),
 )  # fmt: skip
 WAITING_FOR: Final = "waiting_for"
 FIELDS_PARAMETER: Final = Parameter("fields", _TEXT, "attributes to show, separated by commas, or `all`")
@@ -60,6 +63,9 @@ def parse_filter(query: Query, caller: Principal) -> Filter:
         outcomes=_among(query, "outcome", OUTCOMES),
         scheduled_before=_instant(query, "scheduled_before"),
         scheduled_after=_instant(query, "scheduled_after"),
+        finished_before=_instant(query, "finished_before"),
+        finished_after=_instant(query, "finished_after"),
+        text=single(query, "text"),
         visible_to=caller.sight,
         **values,
     )

@@ -163,6 +163,7 @@ def _schemas() -> dict[str, Schema]:
         "Job": _object({"id": {"type": "string"}, "tasks": tasks}),
         "JobCancellation": _object({"id": {"type": "string"}, "completed": tasks, "cancelled": tasks}),
         "Health": _object({"status": {"type": "string"}}),
+        "Count": _object({"count": {"type": "integer"}}),
         "Problem": _problem(),
         **made,
     }

@@ -10,11 +10,10 @@ from headbox.domain.iso8601 import parse_duration
 from headbox.domain.schedulers import ImmediateScheduler, Scheduler, parse_schedule
 from headbox.domain.task import SYSTEM_QUEUE, Instant, Span, Task
 from headbox.storage import records
-from headbox.storage.records import Filter
 from headbox.storage.store import Store
 from headbox.task_queue.queue import TaskQueue
 from headbox.web.bodies import NewSchedule, NewTask, invalid, read_body, read_nothing, wrong
-from headbox.web.filters import FIELDS_PARAMETER, FILTERS, filters_anything, parse_fields, parse_filter, show_for
+from headbox.web.filters import FIELDS_PARAMETER, parse_fields, show_for
 from headbox.web.operations import Operation
 from headbox.web.permissions import Permission
 from headbox.web.problems import Problem, too_deep
@@ -58,29 +57,6 @@ async def reschedule(request: Request) -> Reply:
     changed = await request.call(request.store.reschedule, task.id, scheduler, request.now)
     request.note = body.schedule
     return json_reply(202, (await show_for(request, changed))(changed))
-
-
-async def cancel_found(request: Request) -> Reply:
-    """`POST /tasks/cancel/?…`."""
-    parse_fields(request.query, request.now)
-    if not filters_anything(request.query):
-        raise Problem(400, "give at least one filter; state=current cancels all that is not complete")
-    filter = _cancelable(request, parse_filter(request.query, request.principal))
-    read_nothing(await request.body())
-    canceled = await request.call(request.store.cancel_found, filter, request.now)
-    request.note = f"canceled {len(canceled)}"
-    show = await show_for(request)
-    return json_reply(202, [show(task) for task in canceled])
-
-
-def _cancelable(request: Request, filter: Filter) -> Filter:
-    """Without UPDATE one may cancel one's own tasks, and has to say that one means those."""
-    me = request.principal
-    if not me.may(Permission.UPDATE) and filter.owners != (me.name,) and filter.visible_to is None:
-        raise Problem(
-            403, f"this takes the permission UPDATE; owner={me.name} selects the tasks that are yours to cancel"
-        )
-    return filter
 
 
 async def enqueue(request: Request) -> Reply:
@@ -193,17 +169,6 @@ OPERATIONS: Final = (
         status=202,
         answer="Task",
         problems=(409,),
-    ),
-    Operation(
-        method="POST",
-        path="/tasks/cancel/",
-        need=Permission.UPDATE,
-        owner_too=True,
-        summary="Cancel all tasks that the filters select",
-        handler=cancel_found,
-        parameters=(*FILTERS, FIELDS_PARAMETER),
-        status=202,
-        answer="[Task]",
     ),
     _change("cancel", "POST", "/tasks/{id}/cancel/", "Cancel a task's current occurrence"),
     _change("suspend", "POST", "/tasks/{id}/suspend/", "Suspend a task"),
