@@ -26,7 +26,7 @@ class OpenTransaction(threading.Thread):
         self._closed = threading.Event()
         self._counts = {True: [0, 0], False: [0, 0]}  # entries read and runs ended, while it was open and while not
         self.longest = 0.0  # seconds that one has lasted
-        self.failure: Exception | None = None
+        self._failure: Exception | None = None
         self.start()
 
     def leave_open(self, seconds: float) -> None:
@@ -44,10 +44,10 @@ class OpenTransaction(threading.Thread):
         while not self._closed.is_set():
             try:
                 self._hold()
-            except psycopg.Error:
+            except psycopg.Error:  # the server has ended it
                 self._closed.wait(0.1)
             except Exception as error:
-                self.failure = error
+                self._failure = error
                 return
 
     def _hold(self) -> None:
@@ -82,6 +82,8 @@ class OpenTransaction(threading.Thread):
         return self._counts[True][1]
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends it. Raises what it has failed by."""
         self._closed.set()
         self.join()
+        if self._failure is not None:
+            raise self._failure

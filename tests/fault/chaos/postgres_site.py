@@ -141,8 +141,10 @@ class PostgresSite:
         }
 
     def close(self) -> None:
-        self.open_transaction.close()
         for network in (self.clients, *self.workers):
             network.close()
-        with suppress(ProcessLookupError):
-            self.server.remove()
+        try:
+            self.open_transaction.close()
+        finally:
+            with suppress(ProcessLookupError):
+                self.server.remove()
