@@ -6,12 +6,16 @@ import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import groupby
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from starlette.testclient import TestClient
+
 from docs._generate.markdown import page, table
-from headbox.web.app import CALLS
+from headbox import TaskQueue
+from headbox.web import asgi_app
 from headbox.web.documentation import about, kind
-from headbox.web.openapi import COMPONENTS, SUMMARIES, document
+from headbox.web.openapi import COMPONENTS, SUMMARIES
 
 INTRODUCTION: Final = """
 Every call and every body, from the [OpenAPI 3.1 document](openapi.json) that a running server gives at
@@ -25,7 +29,10 @@ Call = tuple[str, str, dict[str, Any]]
 
 def openapi() -> dict[str, Any]:
     """The document, as a server gives it."""
-    return document(CALLS)
+    with TemporaryDirectory() as folder, TaskQueue(f"sqlite:///{folder}/headbox.db") as queue:
+        client = TestClient(asgi_app(queue), base_url="http://localhost")
+        found: dict[str, Any] = client.get("/openapi.json").raise_for_status().json()
+        return found
 
 
 def render_document() -> str:
@@ -35,11 +42,12 @@ def render_document() -> str:
 
 def render() -> str:
     """The page."""
+    document = openapi()
     calls = [
-        (method.upper(), path, call) for path, methods in openapi()["paths"].items() for method, call in methods.items()
+        (method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()
     ]
     calls.sort(key=lambda call: call[2]["tags"][0])
-    schemas = openapi()["components"]["schemas"]
+    schemas = document["components"]["schemas"]
     return page(
         "# HTTP interface",
         INTRODUCTION,
