@@ -123,6 +123,7 @@ def test_a_block_that_does_not_say_what_it_is_is_refused() -> None:
     [
         ("a  b", "a b\n", True),
         ("took 1.2 s", "took 14 s", True),
+        ("now, took …", "2 s ago, took 3 ms", True),
         ("a … c", "a b c", True),
         ("a …", "a b\nc", False),
         ("a\n…\nd", "a\nb\nc\nd", True),
