@@ -80,7 +80,7 @@ class Database(Protocol):
     """Connections, transactions and what only this kind of database can tell."""
 
     url: str
-    searched: str  # an expression for all text of a task that may be searched, its ASCII letters in lower case
+    searched: str  # whether any text of a task that may be searched is like `:pattern`, ASCII letters in either case
 
     def write(self, work: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
         """Runs `work` in a write transaction and commits; several threads' works may share one commit.

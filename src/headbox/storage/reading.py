@@ -121,8 +121,9 @@ class Selection:
         if filter.scheduled_after is not None:
             conditions.append(f"scheduled_time > {self._parameter(filter.scheduled_after)}")
         if filter.text:
-            likes = (f"{self._searched} LIKE {self._parameter(each)} ESCAPE '!'" for each in _patterns(filter.text))
-            conditions.append(f"({' OR '.join(likes)})")
+            patterns = (self._parameter(pattern) for pattern in _patterns(filter.text))
+            likes = (self._searched.replace(":pattern", pattern) for pattern in patterns)
+            conditions.append(f"(id = {self._parameter(filter.text.lower())} OR {' OR '.join(likes)})")
         return conditions
 
     def _times(self, filter: Filter) -> list[str]:
@@ -158,21 +159,27 @@ class Selection:
         """Archived runs, newest finish_time first, from behind `after`."""
         if self._archived is None:
             return iter(())
-        sql = f"SELECT {_FIELDS} {self._archive(after)} ORDER BY {_NEWEST_FIRST}{self._limited(limit)}"
+        sql = f"SELECT {_FIELDS} {self._archive(tx, after)} ORDER BY {_NEWEST_FIRST}{self._limited(limit)}"
         return (Task(*row) for row in tx.select(sql, self._parameters))
 
-    def _archive(self, after: Cursor | None = None) -> str:
+    def _archive(self, tx: Transaction, after: Cursor | None = None) -> str:
         """Where archived runs are found: from behind `after`, and no further back than the filter says."""
         bounds, conditions = list(self._ended), list(self._archived or ())
         if after is not None:
             place = ", ".join(self._parameter(value) for value in (after.finish_time, after.id, after.run))
             bounds.append(f"(finish_time, id, run) < ({place})")
-        if self._newest is None:
-            return f"FROM headbox_task_history{_where([*bounds, *conditions])}"
-        newest = f"ORDER BY {_NEWEST_FIRST} LIMIT {self._parameter(self._newest)}"
-        return (
-            f"FROM (SELECT {_FIELDS} FROM headbox_task_history{_where(bounds)} {newest}) AS newest{_where(conditions)}"
-        )
+        if self._newest is not None and conditions:
+            bounds += self._no_further(tx, bounds, self._newest)
+        return f"FROM headbox_task_history{_where([*bounds, *conditions])}"
+
+    def _no_further(self, tx: Transaction, bounds: Sequence[str], newest: int) -> list[str]:
+        """The bound that leaves so many runs; none where there are fewer. Read off the index alone."""
+        place = f"ORDER BY {_NEWEST_FIRST} LIMIT 1 OFFSET {self._parameter(newest - 1)}"
+        sql = f"SELECT finish_time, id, run FROM headbox_task_history{_where(bounds)} {place}"
+        last = next(iter(tx.select(sql, self._parameters)), None)
+        if last is None:
+            return []
+        return [f"(finish_time, id, run) >= ({', '.join(self._parameter(value) for value in last)})"]
 
     def ids(self, tx: Transaction, event: Event, after: Cursor, limit: int) -> tuple[list[str], Cursor | None]:
         """The tasks that `event` may change, from behind `after`: those that are not complete, or for a reset those
@@ -209,7 +216,7 @@ class Selection:
         for found, place in (
             (self._live, f"FROM headbox_tasks{_where(self._live or ())}"),
             (self._complete, f"FROM headbox_task_history{_where(self._complete or ())}"),
-            (self._archived, self._archive()),
+            (self._archived, "" if self._archived is None else self._archive(tx)),
         ):
             if found is not None:
                 counted = f"SELECT count(*) FROM (SELECT 1 {place}{self._limited(limit)}) AS found"

@@ -55,15 +55,15 @@ _TIME: Final = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigin
 
 # Where public JSON is missing the payload itself is plain JSON. Bytes beyond ASCII are told in octal: see reading.py.
 SEARCHED: Final = (
-    "lower(concat_ws(' ', id, method_name, callable, class_name, job_id, schedule_name, exception,"
-    " coalesce(public_args, encode(args, 'escape')), coalesce(public_kwargs, encode(kwargs, 'escape'))) COLLATE \"C\")"
-)
+    "method_name", "callable", "class_name", "job_id", "schedule_name", "exception",
+    "coalesce(public_args, encode(args, 'escape'))", "coalesce(public_kwargs, encode(kwargs, 'escape'))",
+)  # fmt: skip
 
 
 class PostgresDatabase:
     """One database of a server. Nothing is opened before first use; after a fork everything is opened afresh."""
 
-    searched = SEARCHED
+    searched = " OR ".join(f"{column} ILIKE :pattern ESCAPE '!'" for column in SEARCHED)
 
     def __init__(self, url: str) -> None:
         self.url = url

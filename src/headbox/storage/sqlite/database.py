@@ -117,19 +117,16 @@ class _Work(Generic[T]):
 
 
 # Where public JSON is missing the payload itself is plain JSON. LIKE looks past the case of ASCII letters.
-SEARCHED: Final = " || ' ' || ".join(
-    (
-        "id", "method_name", "callable", "coalesce(class_name, '')", "coalesce(job_id, '')",
-        "coalesce(schedule_name, '')", "coalesce(exception, '')", "coalesce(public_args, CAST(args AS TEXT), '')",
-        "coalesce(public_kwargs, CAST(kwargs AS TEXT), '')",
-    )
+SEARCHED: Final = (
+    "method_name", "callable", "class_name", "job_id", "schedule_name", "exception",
+    "coalesce(public_args, CAST(args AS TEXT))", "coalesce(public_kwargs, CAST(kwargs AS TEXT))",
 )  # fmt: skip
 
 
 class SQLiteDatabase:
     """One database file. Nothing is opened before first use; after a fork everything is opened afresh."""
 
-    searched = f"({SEARCHED})"
+    searched = " OR ".join(f"{column} LIKE :pattern ESCAPE '!'" for column in SEARCHED)
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()

@@ -21,7 +21,7 @@ from headbox.web.query import Query, single
 
 OUTCOMES: Final[tuple[State, ...]] = ("finished", "error", "timed_out", "canceled", "reset")
 SINCE: Final = (("", "any time"), ("PT10M", "10 minutes"), ("PT1H", "an hour"), ("P1D", "a day"), ("P7D", "a week"))
-NEWEST: Final = 100_000  # ended runs that are looked through at a time: the archive is never walked to its end
+NEWEST: Final = 50_000  # ended runs that are looked through at a time: the archive is never walked to its end
 LONGEST: Final = 200  # characters of what is looked for
 
 _NAMES: Final = ("method", "queue", "job", "owner", "text", "since", "after", "before")

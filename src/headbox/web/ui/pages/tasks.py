@@ -15,7 +15,7 @@ from headbox.web.ui.page import Page
 from headbox.web.ui.search import NEWEST, PARAMETERS, SINCE, filter_of, read_search
 
 ROWS: Final = 50
-COUNTED: Final = 10_000  # beyond that a page only says that there are more
+COUNTED: Final = {False: 10_000, True: 1000}  # live, ended: beyond that a page only says that there are more
 
 
 def load(request: Request) -> dict[str, Any]:
@@ -25,13 +25,14 @@ def load(request: Request) -> dict[str, Any]:
     filter = filter_of(search, me, now)
     cursor = single(request.query, "cursor")
     page = store.find(filter, now, ROWS, cursor)
+    counted = COUNTED[search.ended]
     is_all = cursor is None and page.cursor is None
     return {
         "title": "Ended tasks" if search.ended else "Tasks",
         "search": search,
         "tasks": page.tasks,
-        "count": len(page.tasks) if is_all else store.count(filter, now, COUNTED + 1),
-        "counted": COUNTED,
+        "count": len(page.tasks) if is_all else store.count(filter, now, counted + 1),
+        "counted": counted,
         "next": page.cursor,
         "is_first": cursor is None,
         "since": SINCE,
