@@ -17,6 +17,7 @@ from headbox.web.ui import session
 
 REST: Final = 1.0  # seconds between two renderings
 BEAT: Final = 5.0  # seconds after which a page is rendered anew though nothing was written: time has passed
+SHARE: Final = 9  # a page is rendered for at most a tenth of the time, however many look at it and however much changes
 RECHECK: Final = 60.0  # seconds after which it is looked again whether the viewer may still see this
 RETRY: Final = 2000  # milliseconds after which a browser connects again
 
@@ -43,25 +44,44 @@ async def single_event(name: str) -> AsyncGenerator[bytes, None]:
     yield event(name)
 
 
+class Rendering:
+    """One rendering of a page's fragments, and how long it is good for."""
+
+    def __init__(self, render: Callable[[], Awaitable[Fragments]]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._good_until = float("inf")
+        self.task = asyncio.ensure_future(self._run(render))
+
+    def is_good(self) -> bool:
+        """Whether it is under way, or ended just now: what takes long is done the more rarely."""
+        return self._loop.time() < self._good_until
+
+    def is_old(self) -> bool:
+        """Whether nobody looks at it any more."""
+        return self._loop.time() > self._good_until + 2 * BEAT
+
+    async def _run(self, render: Callable[[], Awaitable[Fragments]]) -> Fragments:
+        try:
+            return await render()
+        finally:
+            now = self._loop.time()
+            self._good_until = now + max(REST / 2, SHARE * (now - self._began))
+
+
 class Renderings:
     """The fragments of pages as they were rendered last, shared among those who look at the same."""
 
     def __init__(self) -> None:
-        self._latest: dict[Any, tuple[float, asyncio.Task[Fragments]]] = {}
+        self._latest: dict[Any, Rendering] = {}
 
     async def get(self, key: Any, render: Callable[[], Awaitable[Fragments]]) -> Fragments:
-        """What `render` gives, or gave somebody else less than a rest ago."""
-        now = asyncio.get_running_loop().time()
-        began, task = self._latest.get(key, (float("-inf"), None))
-        if task is None or now - began >= REST / 2:
-            self._latest = {each: entry for each, entry in self._latest.items() if now - entry[0] < 2 * BEAT}
-            task = asyncio.ensure_future(_run(render))
-            self._latest[key] = now, task
-        return await asyncio.shield(task)
-
-
-async def _run(render: Callable[[], Awaitable[Fragments]]) -> Fragments:
-    return await render()
+        """What `render` gives, or gave somebody else just now."""
+        latest = self._latest.get(key)
+        if latest is None or not latest.is_good():
+            self._latest = {each: rendering for each, rendering in self._latest.items() if not rendering.is_old()}
+            latest = self._latest[key] = Rendering(render)
+        return await asyncio.shield(latest.task)
 
 
 def stream(request: Request, renderings: Renderings, render: Callable[[], Awaitable[Fragments]]) -> StreamReply:

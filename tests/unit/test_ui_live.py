@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from headbox.web.ui import live
+from headbox.web.ui.live import Fragments, Renderings, event
+
+
+def test_an_event_is_told_line_by_line() -> None:
+    assert event("rows", "<ul>\n<li>") == b"event: rows\ndata: <ul>\ndata: <li>\n\n"
+    assert event("trouble") == b"event: trouble\ndata: \n\n"
+
+
+def test_those_who_look_at_the_same_at_once_share_one_rendering() -> None:
+    made: list[str] = []
+
+    async def render() -> Fragments:
+        await asyncio.sleep(0)
+        made.append("one")
+        return {"rows": str(len(made))}
+
+    async def look() -> list[Fragments]:
+        renderings = Renderings()
+        together = await asyncio.gather(*(renderings.get("page", render) for _ in range(5)))
+        return [*together, await renderings.get("page", render), await renderings.get("another", render)]
+
+    assert asyncio.run(look()) == [{"rows": "1"}] * 6 + [{"rows": "2"}]
+
+
+def test_what_takes_long_is_rendered_the_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(seconds: float) -> bool:
+        loop = asyncio.get_running_loop()
+        now = 0.0
+        monkeypatch.setattr(loop, "time", lambda: now)
+
+        async def render() -> Fragments:
+            nonlocal now
+            now += seconds
+            return {}
+
+        rendering = live.Rendering(render)
+        await rendering.task
+        now += 2.0
+        return rendering.is_good()
+
+    assert [asyncio.run(look(seconds)) for seconds in (0.01, 0.2, 0.3)] == [False, False, True]
+
+
+def test_a_rendering_that_fails_fails_for_all_who_look_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "REST", 0.0)
+    monkeypatch.setattr(live, "SHARE", 0)
+
+    async def fail() -> Fragments:
+        raise ValueError("no such page")
+
+    async def well() -> Fragments:
+        return {"rows": ""}
+
+    async def look() -> Fragments:
+        renderings = Renderings()
+        failed = await asyncio.gather(*(renderings.get("page", fail) for _ in range(2)), return_exceptions=True)
+        assert all(isinstance(each, ValueError) for each in failed)
+        return await renderings.get("page", well)
+
+    assert asyncio.run(look()) == {"rows": ""}
