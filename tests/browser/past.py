@@ -48,9 +48,9 @@ def play(url: str, until: Instant, days: float = 1.0, seed: int = 2012) -> None:
     store.initialise(began)
     worker = _worker(began)
     store.register(worker, [], [], began)
-    for now in range(began, until - EVERY, EVERY):
+    for now in range(began, until - EVERY + 1, EVERY):
         _sync_all(store, worker.id, now, chance)
-    store.deregister(worker.id, until - EVERY)
+    store.deregister(worker.id, until)
     store.close()
 
 

@@ -4,6 +4,7 @@ at work and has a day behind it."""
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -27,12 +28,14 @@ PHONE: Final = {"width": 390, "height": 844}
 
 
 class Picture(NamedTuple):
-    """What is taken: `path` may name a task of the scene as {running}, {failed} or {schedule}."""
+    """What is taken: `path` may name a task of the scene as {running}, {failed} or {schedule}; `press` is the text of
+    what is pressed before."""
 
     name: str
     path: str
     theme: str = "light"
     size: dict[str, int] = DESK
+    press: str = ""
 
 
 PICTURES: Final = (
@@ -41,16 +44,22 @@ PICTURES: Final = (
     Picture("now-phone", "/ui/", "light", PHONE),
     Picture("tasks", "/ui/tasks/"),
     Picture("task-running", "/ui/tasks/{running}/"),
-    Picture("task-failed", "/ui/tasks/{failed}/"),
+    Picture("task-failed", "/ui/tasks/{failed}/", press="Traceback"),
+    Picture("ended-dark", "/ui/tasks/?ended=1", "dark"),
     Picture("workers", "/ui/workers/"),
+    Picture("audit", "/ui/audit/"),
     Picture("account", "/ui/account/"),
 )
 
 
 def main() -> None:
     """Takes all pictures, or those whose names are given."""
+    IMAGES.mkdir(exist_ok=True)
     wanted = [picture for picture in PICTURES if picture.name in sys.argv[1:] or not sys.argv[1:]]
-    with tempfile.TemporaryDirectory(prefix="headbox-screenshots-") as folder, launched(executable()) as browser:
+    with tempfile.TemporaryDirectory(prefix="headbox-") as folder, launched(executable()) as browser:
+        shutil.copytree(
+            ROOT / "examples", Path(folder, "examples"), ignore=shutil.ignore_patterns("repositories", "mirrors")
+        )
         site = Site(Path(folder), before=lambda url: play(url, time.time_ns() // 1000))
         try:
             named = set_scene(site)
@@ -65,6 +74,8 @@ def main() -> None:
 def take(visitor: Visitor, picture: Picture, named: dict[str, str]) -> None:
     """Takes one picture, once the page shows what it is about."""
     page = visitor.enter(picture.path.format(**named), color_scheme=picture.theme, viewport=picture.size)
+    if picture.press:
+        page.get_by_text(picture.press, exact=True).click()
     settle(page)
     path = IMAGES / f"{picture.name}.png"
     page.screenshot(path=path, animations="disabled")
@@ -86,12 +97,15 @@ def set_scene(site: Site) -> dict[str, str]:
     chance = random.Random(1)
     for number, name in enumerate(REPOSITORIES):
         _fill_feed(site.feeds / name, 4 + number, chance)
+    site.start_worker("--queues", "reports", "--concurrency", "2")
     site.post("/tasks/", {"method_name": "schedule_syncs"})
     _every(site, "debian-bookworm", "cron: 30 2 * * * Europe/Paris")
     paused = _every(site, "fedora-42", "cron: 0 6 * * 1 Europe/Paris")
     site.post(f"/tasks/{paused}/suspend/")
-    failed = site.sync("epel-9", feed="/srv/feeds/epel-9")
-    until(lambda: site.get(f"/tasks/{failed}/")["state"] == "error")
+    _spoil(site.feeds / "nodesource" / "SHA256SUMS")
+    body = {"method_name": "sync", "args": ["nodesource"], "kwargs": {"rate": 600_000}, "attempts": 1}
+    failed = site.post("/tasks/", body)["id"]
+    until(lambda: site.state(failed) == "error")
     until(lambda: len(site.get("/tasks/?method_name=sync&state=incomplete")) >= len(REPOSITORIES))
     job = [
         site.post("/tasks/", {"method_name": "sync", "args": [name], "kwargs": {"rate": rate}, "job_id": "nightly"})[
@@ -131,6 +145,12 @@ def _fill_feed(folder: Path, files: int, chance: random.Random) -> None:
         (folder / name).write_bytes(content)
         sums.append(f"{sha256(content).hexdigest()}  {name}\n")
     (folder / "SHA256SUMS").write_text("".join(sums))
+
+
+def _spoil(sums: Path) -> None:
+    """Has a feed promise another last file than it has."""
+    *lines, last = sums.read_text().splitlines(keepends=True)
+    sums.write_text("".join([*lines, f"{'0f' * 32}{last[64:]}"]))
 
 
 if __name__ == "__main__":

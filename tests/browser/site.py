@@ -16,7 +16,7 @@ from headbox.domain.iso8601 import format_instant
 from headbox.domain.task import DAY, Task
 from headbox.identifiers import new_id
 from headbox.storage.store import open_store
-from tests.service import Home, Starter
+from tests.service import Home, Serve, Starter
 
 ROOT: Final = Path(__file__).parents[2]
 APP: Final = "examples.repository_sync:queue"
@@ -52,10 +52,14 @@ class Site:
         self.service = self._start(self.home, "--app", APP, *options, **self._environ)
         return self.service.ready()
 
+    def start_worker(self, *options: str) -> Serve:
+        """Starts another worker."""
+        return self._start(self.home, "--app", APP, *options, command="work", **self._environ)
+
     @contextmanager
     def another_worker(self) -> Iterator[None]:
         """A second worker, that is there for so long."""
-        worker = self._start(self.home, "--app", APP, command="work", **self._environ)
+        worker = self.start_worker()
         yield
         assert worker.stop() == 0
 

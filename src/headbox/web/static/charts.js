@@ -45,7 +45,7 @@
       this.plot = new uPlot(
         {
           ...this.size(),
-          padding: [8, 6, 0, 0],
+          padding: [8, 18, 0, 0],
           legend: { show: false },
           cursor: { y: false, points: { show: !this.kind.bars, size: 7 }, drag: { x: false } },
           scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
