@@ -129,6 +129,17 @@ def _set_clock(scene: Scene, sign: float) -> None:
     clock.set(0.0)
 
 
+def stop_every_supervisor(scene: Scene) -> None:
+    """SIGSTOP, for less or for more than the lease: a machine that is suspended, and nobody is there to take over."""
+    stopped = [worker.pid for worker in scene.house.workers]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    scene.hold(1.0, 6.0)
+    for pid in stopped:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
 def _ids(scene: Scene, worker: Process) -> list[str]:
     return [str(id) for id, pid in rows(scene.site, "SELECT id, pid FROM headbox_workers") if pid == worker.pid]
 
@@ -142,6 +153,7 @@ ANYWHERE: dict[str, Fault] = {
     "kill -9 of the API": kill_api,
     "SIGTERM of a supervisor": drain_supervisor,
     "SIGSTOP of a supervisor": stop_supervisor,
+    "SIGSTOP of every supervisor": stop_every_supervisor,
     "SIGSTOP of a child": stop_child,
     "wall clock set forward, then right": set_clock_forward,
     "wall clock set back, then right": set_clock_back,
