@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from headbox.cli import watch
+from headbox.cli.client import Refused
 from headbox.cli.table import cells_of
 from headbox.cli.times import local_now
 from headbox.cli.watch import bars, display, end_of, follow_all, report_end, watch_running
@@ -43,11 +44,15 @@ class Server:
     def __init__(self, *states: dict[str, Any], runs: list[Any] | None = None, running: list[list[Any]] | None = None):
         self.patience = 0.0
         self.on_away: Any = None
+        self.waited: list[tuple[str, float]] = []
         self.states: Iterator[dict[str, Any]] = chain(states, repeat(states[-1])) if states else iter(())
         self.runs = runs or []
         self.running = iter(running or [])
 
-    def get(self, path: str, query: Mapping[str, Any]) -> Any:
+    def get(self, path: str, query: Mapping[str, Any], *, wait: float = 0) -> Any:
+        if "wait" in query:
+            self.waited.append((path, wait))
+            return None
         return self.runs if path.endswith("/runs/") else next(self.states)
 
     def first(self, path: str, query: Mapping[str, Any], limit: int) -> tuple[list[Any], bool]:
@@ -62,6 +67,24 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_task_is_followed_to_its_end() -> None:
     states = [task(state=state) for state in ("waiting", "running", "finished")]
     assert [ended["state"] for ended in follow_all(Server(*states), ["1"])] == ["finished"]
+
+
+def test_where_nobody_sees_it_run_its_end_is_waited_for_and_a_schedule_is_looked_at() -> None:
+    once = Server(task(state="running"), task(state="finished"))
+    follow_all(once, ["1"])
+    assert once.waited == [("tasks/1/", watch.LONG)]
+    schedule = Server(task(scheduler="cron"), task(scheduler="cron", state="finished"))
+    follow_all(schedule, ["1"])
+    assert schedule.waited == []
+
+
+def test_a_task_that_is_gone_from_the_history_ends_no_watch() -> None:
+    class Forgetful(Server):
+        def get(self, path: str, query: Mapping[str, Any], *, wait: float = 0) -> Any:
+            raise Refused("unknown", 404)
+
+    looks = watch_running(Forgetful(running=[[task(state="running")], []]))
+    assert [next(looks).ended for _ in range(2)] == [[], []]
 
 
 def test_an_attempt_that_failed_is_not_the_end() -> None:
@@ -90,7 +113,7 @@ def test_an_occurrence_that_was_lost_ends_with_the_run_that_took_its_place() -> 
 def test_what_ran_and_ended_is_told_once() -> None:
     running, ended = task(state="running"), task(state="finished")
     looks = watch_running(Server(ended, running=[[running], [], []]))
-    assert [next(looks) for _ in range(3)] == [([running], []), ([], [ended]), ([], [])]
+    assert [next(looks) for _ in range(3)] == [([running], [], False), ([], [ended], False), ([], [], False)]
 
 
 def test_the_status_says_whether_any_has_failed(capsys: pytest.CaptureFixture[str]) -> None:

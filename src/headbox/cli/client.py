@@ -18,7 +18,7 @@ import rich_click as click
 
 PATIENCE = 30.0  # seconds that an answer may take, beside those that were asked for
 PAGE = 500
-AWAY = (None, 503)  # the statuses of a server that may be back soon
+AWAY = (None, 429, 503)  # the statuses of a server that may be back soon
 AS_TYPED = "surrogateescape"  # bytes that are no text go out as they were typed: the server says what is wrong
 PAUSE = 0.3  # seconds between two attempts
 

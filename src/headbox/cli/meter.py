@@ -5,7 +5,6 @@ A thread draws it, so that it moves while the work waits for an answer.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,8 +13,9 @@ from threading import Event, Thread
 from typing import Final, TypeVar
 
 from headbox.cli.progress import bar
+from headbox.cli.region import can_draw
 from headbox.cli.table import cut
-from headbox.cli.terminal import NO_COLOURS, legible, width_of
+from headbox.cli.terminal import legible, width_of
 from headbox.cli.times import coarse, show_span
 from headbox.domain.progress import amount
 
@@ -69,7 +69,7 @@ def metering(
 ) -> Iterator[Meter]:
     """Gives a meter that is drawn until the end of the block; `look` tells how much is done, where that can be seen."""
     meter = Meter(label, total, unit)
-    if not sys.stderr.isatty() or os.environ.get("TERM", "") in NO_COLOURS:
+    if not can_draw():
         yield meter
         return
     ended = Event()

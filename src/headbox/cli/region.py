@@ -61,10 +61,15 @@ def shorten(lines: Sequence[Line], rows: int) -> list[Line]:
     return [*lines[: max(rows - 1, 0)], [Styled(f"… {len(lines) - max(rows - 1, 0)} more lines", "dim")]]
 
 
+def can_draw() -> bool:
+    """Whether standard error is a terminal that can be drawn on."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in NO_COLOURS
+
+
 @contextmanager
 def live_region() -> Iterator[Region | None]:
     """A region that is gone at the end; None without a terminal that can be drawn on."""
-    if not sys.stderr.isatty() or os.environ.get("TERM", "") in NO_COLOURS:
+    if not can_draw():
         yield None
         return
     region = Region()

@@ -13,7 +13,7 @@ from headbox.cli.client import Client, Refused, segment
 from headbox.cli.connection import with_client
 from headbox.cli.options import completes
 from headbox.cli.progress import bar, describe, measures
-from headbox.cli.region import Region, live_region, shorten
+from headbox.cli.region import Region, can_draw, live_region, shorten
 from headbox.cli.table import Column, Line, Styled, cut_line, lay_out
 from headbox.cli.task_table import COMPLETE, FAILURES, FIELDS, Task, call_text, show_tasks, state_cell, when
 from headbox.cli.terminal import compact, print_json, printable
@@ -21,13 +21,16 @@ from headbox.cli.times import local_now, show_span
 
 
 class Look(NamedTuple):
-    """What is to be seen at one moment: the tasks as they are, and those that have ended since the last look."""
+    """What is to be seen at one moment: the tasks as they are, those that have ended since the last look, and whether
+    there are more than are shown."""
 
     tasks: list[Task]
     ended: list[Task]
+    more: bool = False
 
 
 PAUSE: Final = 0.25  # seconds between two looks
+LONG: Final = 30  # seconds that one look may wait for an end
 PATIENCE: Final = 60.0  # seconds that a server may be away, as while it restarts
 SHOWN: Final = 20  # tasks at a time
 ALL: Final = f"{FIELDS},result,traceback"
@@ -96,7 +99,16 @@ def follow_each(client: Client, ids: Sequence[str], ended: dict[str, Task]) -> I
         yield Look(list(seen.values()), [])
         if len(ended) == len(seen):
             return
+        rest(client, [task for id, task in seen.items() if id not in ended])
+
+
+def rest(client: Client, tasks: Sequence[Task]) -> None:
+    """Waits until it is time for another look at the tasks: where nobody sees them run, until one of them ends."""
+    task = tasks[0]
+    if can_draw() or task["scheduler"] in RECURRING:
         time.sleep(PAUSE)
+    else:
+        client.get(f"tasks/{segment(task['id'])}/", {"fields": "id", "wait": LONG}, wait=LONG)
 
 
 def look(client: Client, id: str) -> Task:
@@ -122,13 +134,23 @@ def watch_running(client: Client) -> Iterator[Look]:
     before: dict[str, int] = {}
     query = {"state": "running", "fields": FIELDS}
     while True:
-        running, _ = client.first("tasks/", query, SHOWN)
+        running, more = client.first("tasks/", query, SHOWN)
         client.patience = PATIENCE
         now = {task["id"]: task["run"] for task in running}
         gone = [(id, run) for id, run in before.items() if now.get(id) != run]
         before = now
-        yield Look(running, [end for id, run in gone if (end := end_of(client, look(client, id), run))])
+        yield Look(running, [end for id, run in gone if (end := end_if_known(client, id, run))], more)
         time.sleep(PAUSE)
+
+
+def end_if_known(client: Client, id: str, run: int) -> Task | None:
+    """How the run ended; None where the task goes on, or has left the history already."""
+    try:
+        return end_of(client, look(client, id), run)
+    except Refused as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 class Display:
@@ -139,10 +161,10 @@ class Display:
         self._tasks: Sequence[Task] = ()
         self._away_since: float | None = None
 
-    def show(self, tasks: Sequence[Task]) -> None:
+    def show(self, tasks: Sequence[Task], *, more: bool) -> None:
         """Shows the tasks, as the server has just told."""
         self._tasks, self._away_since = tasks, None
-        self._draw([])
+        self._draw([[Styled(f"and more than these {len(tasks)}", "dim")]] if more else [])
 
     def say_away(self, error: Refused) -> None:
         """Shows that the server does not answer, below what it last told."""
@@ -169,12 +191,12 @@ def display(client: Client, looks: Iterator[Look], *, as_json: bool = False) -> 
     with live_region() as region:
         shown = Display(region)
         client.on_away = shown.say_away
-        for tasks, ended in looks:
+        for tasks, ended, more in looks:
             if ended:
                 shown.hide()
             for task in ended:
                 show_end(task, as_json=as_json)
-            shown.show(tasks)
+            shown.show(tasks, more=more)
 
 
 def bars(tasks: Sequence[Task], columns: int, now: datetime) -> list[Line]:
