@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from headbox.cli.client import Client, Refused, segment
 from headbox.cli.failure import DONE, FAILED, failure_of, say
-from headbox.cli.filters import CANCEL, REMOVE, Verb, count_tasks, find
+from headbox.cli.filters import REMOVE, Verb, count_tasks, find
 from headbox.cli.meter import metering
 from headbox.cli.task_table import fields, show_tasks
 from headbox.cli.terminal import print_json_list
@@ -26,7 +26,7 @@ class Changes:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._end: Refused | None = None
-        self._refused = 0
+        self.refused = 0
 
     def each(self, chunks: Iterable[Sequence[str]], change: Change) -> Iterator[Any]:
         """What each is after its change. Says which were refused; ends early where there is no hope for the rest."""
@@ -37,7 +37,7 @@ class Changes:
                 if error.status in HOPELESS or (error.status or 0) >= 500:
                     self._end = error
                     return
-                self._refused += len(ids)
+                self.refused += len(ids)
                 rest = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
                 say(failure_of(error)._replace(sentence=f"{ids[0]}{rest}: {error.message}"), as_json=self._as_json)
 
@@ -45,7 +45,7 @@ class Changes:
         """The exit status; what ended them early is raised here, once all that was done is shown."""
         if self._end is not None:
             raise self._end
-        return FAILED if self._refused else DONE
+        return FAILED if self.refused else DONE
 
 
 def change_each(ids: Sequence[str], change: Change, show: Callable[[Any], None], *, as_json: bool) -> int:
@@ -72,16 +72,21 @@ def change_found(client: Client, verb: Verb, filters: Mapping[str, Any], *, conf
     query = fields(as_json=True) if as_json else {"fields": "id"}
     changes = Changes(as_json=as_json)
     with metering(verb.name, len(ids)) as meter:
-        if verb is CANCEL:
-            changed = changes.each(meter.over(chunked(ids)), together(client, {**filters, **query}))
-        else:
+        if verb is REMOVE:
             changed = changes.each(meter.over(singly(ids)), single(client, verb, query))
+        else:
+            changed = changes.each(meter.over(chunked(ids)), together(client, verb, {**filters, **query}))
         done = list(changed)
     if as_json:
         print_json_list(done)
     else:
-        print(f"{verb.done} {count_tasks(len(done))}")
+        print(f"{verb.done} {count_tasks(len(done))}{gone_on(len(ids) - len(done) - changes.refused)}")
     return changes.status()
+
+
+def gone_on(count: int) -> str:
+    """What is said of tasks that were found and then not changed."""
+    return f"; {count_tasks(count)} had gone on meanwhile" if count else ""
 
 
 def single(client: Client, verb: Verb, query: Mapping[str, Any]) -> Change:
@@ -91,9 +96,9 @@ def single(client: Client, verb: Verb, query: Mapping[str, Any]) -> Change:
     return lambda ids: [client.post(f"tasks/{segment(ids[0])}/{verb.name}/", query=query)]
 
 
-def together(client: Client, query: Mapping[str, Any]) -> Change:
-    """The call that cancels those of the tasks that the filters still find."""
-    return lambda ids: list(client.post("tasks/cancel/", query={**query, "id": ids}))
+def together(client: Client, verb: Verb, query: Mapping[str, Any]) -> Change:
+    """The call that changes those of the tasks that the filters still find and whose state still allows it."""
+    return lambda ids: list(client.post(f"tasks/{verb.name}/", query={**query, "id": ids}))
 
 
 def singly(ids: Sequence[str]) -> Iterator[Sequence[str]]:

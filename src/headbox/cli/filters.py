@@ -24,8 +24,11 @@ FILTERS: Final = {
     "--outcome": ("outcome", "How an archived run ended."),
     "--scheduled-before": ("scheduled_before", "A time, such as 2026-12-01T06:00:00Z."),
     "--scheduled-after": ("scheduled_after", "A time, such as 2026-12-01T06:00:00Z."),
+    "--finished-before": ("finished_before", "A time; of archived runs with --state archived."),
+    "--finished-after": ("finished_after", "A time; of archived runs with --state archived."),
+    "--text": ("text", "Text in its id, names, job, arguments or exception, in either case."),
 }
-SINGLE: Final = ("--scheduled-before", "--scheduled-after")
+SINGLE: Final = ("--scheduled-before", "--scheduled-after", "--finished-before", "--finished-after", "--text")
 STATES: Final = ("waiting", "running", "suspended", "reset", *COMPLETE)
 GROUPS: Final = ("incomplete", "complete", "current", "archived")
 COMPLETERS: Final[Mapping[str, Any]] = {
@@ -58,7 +61,7 @@ REMOVE: Final = Verb("remove", "removed", INCOMPLETE, ("incomplete",))
 
 
 def with_filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the filters of `GET /tasks/`; each but the times may be repeated."""
+    """Gives a command the filters of `GET /tasks/`; each but the times and the text may be repeated."""
     for option, (parameter, meaning) in reversed(FILTERS.items()):
         completer = COMPLETERS.get(option)
         repeated = option not in SINGLE

@@ -127,3 +127,22 @@ def test_many_are_changed_once_somebody_says_so(served: Home, sit: Sitting) -> N
     assert {task["id"] for task in canceled} == ids
     assert served.ok("task", "reset", "--job", "many", "--state", "canceled", "--yes") == "reset 3 tasks\n"
     assert served.ok("task", "reset", "--name", "no_such", "--yes") == "reset 0 tasks\n"
+
+
+def test_what_has_ended_is_found_by_when_and_by_its_text(served: Home) -> None:
+    for _ in range(3):
+        served.ok("task", "enqueue", "add", "7", "--schedule", "2999-01-01T00:00:00Z", "--job", "ended")
+    assert served.ok("task", "cancel", "--job", "ended", "--text", "no such", "--yes") == "canceled 0 tasks\n"
+    canceled = served.json("task", "cancel", "--job", "ended", "--text", "ADD", "--yes")
+    archived = ["--state", "archived", "--outcome", "canceled", "--job", "ended"]
+    first = min(task["finish_time"] for task in canceled)
+    assert served.ok("task", "reset", *archived, "--finished-before", first, "--yes") == "reset 0 tasks\n"
+    assert (
+        served.ok("task", "reset", *archived, "--finished-after", "2020-01-01T00:00:00Z", "--yes") == "reset 3 tasks\n"
+    )
+
+
+def test_what_is_removed_is_found_by_filters_too(served: Home) -> None:
+    served.ok("task", "enqueue", "add", "7", "--schedule", "2999-01-01T00:00:00Z/PT1H", "--job", "removed")
+    assert served.ok("task", "remove", "--job", "removed", "--yes") == "removed 1 task\n"
+    assert served.json("task", "list", "--job", "removed", "--state", "incomplete") == []

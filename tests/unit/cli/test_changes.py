@@ -30,25 +30,26 @@ class Server:
         self.tasks = tasks
         self.answers = answers
         self.asked: list[Any] = []
+        self.gone_on = ""
 
     def pages(self, path: str, query: Mapping[str, Any]) -> Iterator[Any]:
         self.asked.append(query["state"])
         yield from self.tasks
 
     def post(self, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
-        ids = (query or {}).get("id") or [path.split("/")[1]]
+        ids = list((query or {}).get("id") or [path.split("/")[1]])
         self.asked.append((path.split("/")[-2], *ids))
         for id in ids:
             if id in self.answers:
                 raise Refused("no", self.answers[id])
-        changed = [task(id, "canceled") for id in ids]
+        changed = [task(id, "canceled") for id in ids if id != self.gone_on]
         return changed if "id" in (query or {}) else changed[0]
 
 
 def test_only_what_can_be_changed_is_found_and_a_run_that_was_not_the_last_is_not_reset() -> None:
     server = Server(task("a"), task("b", "error", final=True), task("c", "error"), task("d", "finished", final=True))
     change_found(server, RESET, {"state": ("archived",)}, confirmed=True, as_json=False)
-    assert server.asked == [("archived",), ("reset", "b"), ("reset", "d")]
+    assert server.asked == [("archived",), ("reset", "b", "d")]
 
 
 @pytest.mark.parametrize(("verb", "states"), [(CANCEL, ("incomplete",)), (RESET, ("error", "timed_out"))])
@@ -63,6 +64,19 @@ def test_cancels_travel_together(capsys: pytest.CaptureFixture[str]) -> None:
     assert change_found(server, CANCEL, FILTERS, confirmed=True, as_json=False) == 0
     assert [len(words) - 1 for words in server.asked[1:]] == [CHUNK, 1]
     assert capsys.readouterr().out == f"canceled {CHUNK + 1} tasks\n"
+
+
+def test_what_has_gone_on_since_it_was_found_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    server = Server(task("a"), task("b"))
+    server.gone_on = "b"
+    assert change_found(server, CANCEL, FILTERS, confirmed=True, as_json=False) == 0
+    assert capsys.readouterr().out == "canceled 1 task; 1 task had gone on meanwhile\n"
+
+
+def test_a_chunk_that_is_refused_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert change_found(Server(task("a"), task("b"), b=403), CANCEL, FILTERS, confirmed=True, as_json=False) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("canceled 0 tasks\n", "headbox: a and 1 more: no\n")
 
 
 def test_what_is_refused_is_said_and_the_rest_is_done(capsys: pytest.CaptureFixture[str]) -> None:
