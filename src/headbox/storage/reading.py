@@ -281,8 +281,8 @@ def history(tx: Transaction, id: str, limit: int | None = None) -> list[Task]:
 
 
 def snapshots(tx: Transaction) -> list[Task]:
-    """The tasks that have a snapshot."""
-    return [Task(*row) for row in tx.all("snapshots")]
+    """The tasks that have a snapshot, oldest first."""
+    return sorted((Task(*row) for row in tx.all("snapshots")), key=attrgetter("id"))
 
 
 def jobs(tx: Transaction, now: Instant, lifetime: Span, job_id: str | None, visible_to: str | None) -> list[Job]:

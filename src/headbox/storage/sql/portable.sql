@@ -114,8 +114,8 @@ INSERT INTO headbox_task_history ({fields}) VALUES ({field_values})
 UPDATE headbox_tasks SET snapshot_id = NULL WHERE id = :id AND snapshot_id IS NOT NULL
 
 -- snapshots --
--- The tasks that have a snapshot, oldest first.
-SELECT {fields} FROM headbox_tasks WHERE state = 'running' AND snapshot_id IS NOT NULL ORDER BY id
+-- The tasks that have a snapshot. (In no order: for one by id SQLite would walk through all that wait.)
+SELECT {fields} FROM headbox_tasks WHERE state = 'running' AND snapshot_id IS NOT NULL
 
 -- release --
 -- Gives back a run that was claimed and never started.
@@ -165,9 +165,9 @@ SELECT id, run FROM headbox_tasks WHERE worker = :worker AND state = 'running'
 SELECT {fields} FROM headbox_tasks WHERE worker = :worker AND state = 'running' ORDER BY id{lock}
 
 -- running_without_worker --
--- Running tasks whose worker has no row.
+-- Running tasks whose worker has no row, in the order of the index that knows them.
 SELECT {fields} FROM headbox_tasks WHERE state = 'running' AND worker NOT IN (SELECT id FROM headbox_workers)
-ORDER BY id{lock}
+ORDER BY worker, id{lock}
 
 -- redeclare --
 -- A schedule is declared anew: its definition changes in place.
@@ -237,7 +237,7 @@ SELECT publication FROM headbox_callables ORDER BY name
 
 -- declared_schedules --
 -- The live schedules that applications declare.
-SELECT {fields} FROM headbox_tasks WHERE schedule_name IS NOT NULL AND declared_by IS NOT NULL ORDER BY id
+SELECT {fields} FROM headbox_tasks WHERE schedule_name IS NOT NULL AND declared_by IS NOT NULL ORDER BY schedule_name
 
 -- under_way --
 -- The runs that have lasted for a while, and where.
