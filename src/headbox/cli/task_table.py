@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -50,8 +50,19 @@ def show_tasks(tasks: Iterable[Task], *, as_json: bool, utc: bool = False, heade
 
 def row(task: Task, now: datetime, *, utc: bool = False) -> tuple[Any, ...]:
     """The cells of one task."""
-    note = task.get("exception") if task["state"] in FAILURES else describe(task.get("progress"))
-    return task["id"], state_cell(task["state"]), call_text(task), when(task, now, utc=utc), note or ""
+    return task["id"], state_cell(task["state"]), call_text(task), when(task, now, utc=utc), note(task)
+
+
+def note(task: Task) -> str:
+    """What else there is to say: the error of one that failed, what one that is due waits for, how far one has come."""
+    if task["state"] in FAILURES:
+        return task.get("exception") or ""
+    return "; ".join(reasons(task, besides=("time", "suspended"))) or describe(task.get("progress"))
+
+
+def reasons(task: Task, *, besides: Sequence[str] = ()) -> list[str]:
+    """Why the task does not run yet, in words, but for reasons that are told otherwise."""
+    return [reason["text"] for reason in task.get("waiting_for") or () if reason["reason"] not in besides]
 
 
 def state_cell(state: str) -> Styled:
@@ -94,6 +105,8 @@ def known(task: Task, *, utc: bool = False) -> Iterator[tuple[str, str]]:
             yield "task", call_text(task)
         elif name.endswith("_time") and value:
             yield name, show_both(value, now, utc=utc)
+        elif name == "waiting_for" and value:
+            yield name, "; ".join(reasons(task))
         elif name == "progress" and value is not None:
             yield name, describe(value)
         elif value not in (None, [], {}, False) and name not in ("args", "kwargs", "class_name", "method_name"):
