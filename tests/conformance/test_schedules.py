@@ -182,3 +182,48 @@ def test_a_name_declared_again_while_the_removed_one_still_runs_goes_on(scene: S
 def test_schedules_of_other_names_are_others(scene: Scene) -> None:
     names = [scene.store.schedule(declaration(scene, schedule_name=name), scene.now).id for name in ("a", "b", "é")]
     assert len(set(names)) == 3
+
+
+def test_a_schedule_that_is_hastened_runs_now_and_keeps_its_next_occurrence(scene: Scene) -> None:
+    task = scene.enqueue_hourly(scheduled_time=scene.now + HOUR, due_time=scene.now + HOUR, runs_left=3)
+    scene.pass_time(MINUTE)
+    hastened = scene.store.hasten(task.id, scene.now)
+    assert (hastened.state, hastened.due_time, hastened.scheduled_time) == ("waiting", scene.now, scene.now)
+    assert hastened.runs_left == 4
+    assert scene.store.hasten(task.id, scene.now) == hastened  # twice is once
+    (claimed,) = scene.claim()
+    with pytest.raises(StateConflict, match="the task is running"):
+        scene.store.hasten(task.id, scene.now)
+    scene.finish(claimed)
+    assert (scene.get(task).scheduled_time, scene.get(task).runs_left) == (task.scheduled_time, 3)
+
+
+def test_only_a_schedule_can_be_hastened(scene: Scene) -> None:
+    with pytest.raises(StateConflict, match="no schedule"):
+        scene.store.hasten(scene.enqueue(due_time=scene.now + HOUR).id, scene.now)
+    with pytest.raises(UnknownTask):
+        scene.store.hasten("nobody", scene.now)
+
+
+def test_schedules_are_listed_by_id_and_by_pages(scene: Scene) -> None:
+    scene.enqueue()
+    tasks = [scene.enqueue_hourly() for _ in range(3)]
+    suspended = scene.store.suspend(tasks[1].id, scene.now)
+    listed = [task for task in scene.store.schedules(100) if task.queue == "default"]
+    assert listed == [tasks[0], suspended, tasks[2]]
+    assert scene.store.schedules(1, after=suspended.id)[0] == tasks[2]
+    assert scene.store.schedules(10, after="zzz") == []
+
+
+def test_recent_ends_are_those_of_the_last_runs_newest_first(scene: Scene) -> None:
+    task, other = scene.enqueue_hourly(), scene.enqueue_hourly()
+    for event in ("succeed", "fail", "succeed"):
+        for claimed in scene.claim():
+            if claimed.id == task.id:
+                scene.finish(claimed, event, start_time=scene.now)
+        scene.pass_time(HOUR)
+    task = scene.get(task)
+    ends = scene.store.recent_ends([task, scene.get(other)], 2)
+    assert [(end.run, end.state) for end in ends[task.id]] == [(3, "finished"), (2, "error")]
+    assert ends[other.id] == [] and ends[task.id][0].start_time == ends[task.id][0].finish_time
+    assert scene.store.recent_ends([], 2) == {}

@@ -60,7 +60,7 @@ def test_what_a_change_depends_on_is_locked_where_others_write_at_the_same_time(
 def test_what_may_make_a_task_ready_tells_its_queue() -> None:
     waking = {name for name, statement in load("postgres").items() if statement.endswith(" RETURNING queue")}
     assert waking == {
-        "next_occurrence", "change_state", "bring_forward", "reschedule", "release", "unhold", "redeclare",
+        "next_occurrence", "change_state", "bring_forward", "hasten", "reschedule", "release", "unhold", "redeclare",
         "restore_task", "resume_queue",
     }  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from headbox.cli.terminal import print_json_list
 from headbox.cli.times import relative
 from headbox.clock import SystemClock
 from headbox.domain.iso8601 import format_instant, time_of
+from headbox.domain.preview import upcoming
 from headbox.domain.schedulers import CronScheduler, Scheduler, parse_schedule
 from headbox.domain.task import SECOND, Instant
 
@@ -41,17 +41,6 @@ def preview(expression: str, count: int, as_json: bool, utc: bool) -> None:
     zone = zone_of(scheduler)
     for time in times:
         print(format_instant(time) if utc else f"{show(time, zone)}  {relative(max(time - now, 0) / SECOND)}")
-
-
-def upcoming(scheduler: Scheduler, now: Instant) -> Iterator[Instant]:
-    """The times of a schedule that starts now, the runs that it is limited to and no more."""
-    fixed = scheduler.fixed(now)
-    time, run = fixed.first(now).time, 1
-    while time is not None:
-        yield time
-        if not fixed.is_recurring or run == fixed.runs:
-            return
-        time, run = fixed.following(time, time).time, run + 1
 
 
 def show(time: Instant, zone: tzinfo | None) -> str:

@@ -31,6 +31,11 @@ def read_fields(expression: str) -> str:
     return " ".join(fields)
 
 
+def explain(fields: str) -> str:
+    """What the expression means, in English."""
+    return str(CronSim(fields, EPOCH).explain())
+
+
 def find_zone(name: str) -> tzinfo:
     """The time zone of this IANA name; InvalidSchedule where there is none."""
     if name == "UTC":

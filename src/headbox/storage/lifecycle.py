@@ -15,7 +15,19 @@ from headbox.domain import statistics
 from headbox.domain.errors import InvalidSchedule, NonUniqueTask, StateConflict, UnknownTask
 from headbox.domain.outcomes import Decision, Outcome, decide
 from headbox.domain.schedulers import Scheduler, parse_schedule
-from headbox.domain.states import COMPLETE, ERROR, RESET, RUNNING, SUSPENDED, WAITING, Event, State, allowed, allows
+from headbox.domain.states import (
+    COMPLETE,
+    ERROR,
+    READY,
+    RESET,
+    RUNNING,
+    SUSPENDED,
+    WAITING,
+    Event,
+    State,
+    allowed,
+    allows,
+)
 from headbox.domain.task import SYSTEM_QUEUE, Instant, Task, unique_key
 from headbox.storage.database import Database, Transaction
 from headbox.storage.queries import ENQUEUED
@@ -87,6 +99,17 @@ def _ask(tx: Transaction, id: str, event: Event) -> Task:
             f"the task is {task.state}; {event} is possible while it is {' or '.join(allowed(event))}",
         )
     return task
+
+
+def hasten(tx: Transaction, id: str, now: Instant) -> Task:
+    """A schedule that waits runs once more, now; the occurrence that was next stays the next."""
+    task = get(tx, id)
+    if not task.is_recurring:
+        raise StateConflict("the task is no schedule; only one that waits for its next occurrence can be run before it")
+    if task.state not in READY:
+        raise StateConflict(f"the task is {task.state}; only a schedule that waits can be run before its time")
+    tx.change("hasten", id=id, now=now)
+    return get(tx, id)
 
 
 def cancel(tx: Transaction, id: str, now: Instant) -> Task:

@@ -19,7 +19,7 @@ from headbox.domain.errors import InvalidFilter, UnknownName, UnknownTask
 from headbox.domain.states import COMPLETE, INCOMPLETE, RESET, RUNNING, SUSPENDED, WAITING, Event
 from headbox.domain.task import FIELDS, Instant, Span, Task
 from headbox.storage.database import Transaction
-from headbox.storage.records import Filter, Job, Page, StateFilter
+from headbox.storage.records import End, Filter, Job, Page, StateFilter
 
 # What each state filter means: live states, final states of the recent past, or the archive.
 LIVE_STATES: dict[StateFilter, tuple[str, ...]] = {
@@ -278,6 +278,21 @@ def history(tx: Transaction, id: str, limit: int | None = None) -> list[Task]:
     if not runs and tx.one("live", id=id) is None:
         raise UnknownTask(f"no task has the id {id}; `GET /tasks/` lists those that exist")
     return runs
+
+
+def recent_ends(tx: Transaction, tasks: Sequence[Task], runs: int) -> dict[str, list[End]]:
+    """How the last runs of each task ended, newest first; each is found by its own range of the key."""
+    found: dict[str, list[End]] = {task.id: [] for task in tasks}
+    if tasks:
+        ranges, parameters = [], dict[str, Any]()
+        for number, task in enumerate(tasks):
+            ranges.append(f"(id = :id{number} AND run >= :run{number})")
+            parameters |= {f"id{number}": task.id, f"run{number}": task.run - runs}
+        columns = "id, run, state, start_time, finish_time"
+        sql = f"SELECT {columns} FROM headbox_task_history WHERE {' OR '.join(ranges)} ORDER BY id, run DESC"
+        for id, *end in tx.select(sql, parameters):
+            found[id].append(End(*end))
+    return found
 
 
 def snapshots(tx: Transaction) -> list[Task]:

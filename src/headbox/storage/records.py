@@ -177,6 +177,15 @@ class Load(msgspec.Struct, frozen=True):
     weight: int = 0
 
 
+class End(msgspec.Struct, frozen=True, array_like=True):
+    """How a run of a schedule ended."""
+
+    run: int
+    state: State
+    start_time: Instant | None
+    finish_time: Instant
+
+
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A person or script that may call the API."""
 

@@ -20,6 +20,7 @@ from headbox.storage.database import Database, Transaction
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
+    End,
     Event,
     Exchange,
     Filter,
@@ -73,6 +74,9 @@ class SQLStore:
 
     def cancel(self, id: str, now: Instant) -> Task:
         return self._change(lambda tx: lifecycle.cancel(tx, id, now), now)
+
+    def hasten(self, id: str, now: Instant) -> Task:
+        return self._change(lambda tx: lifecycle.hasten(tx, id, now), now)
 
     def suspend(self, id: str, now: Instant) -> Task:
         return self._change(lambda tx: lifecycle.suspend(tx, id, now), now)
@@ -169,6 +173,12 @@ class SQLStore:
 
     def surroundings(self, now: Instant, task: Task | None = None) -> Surroundings:
         return self._database.read(lambda tx: surroundings.read(tx, now, task))
+
+    def schedules(self, limit: int, after: str = "") -> list[Task]:
+        return self._database.read(lambda tx: [Task(*row) for row in tx.all("schedules", limit=limit, after=after)])
+
+    def recent_ends(self, tasks: Sequence[Task], runs: int) -> dict[str, list[End]]:
+        return self._database.read(lambda tx: reading.recent_ends(tx, tasks, runs))
 
     def upcoming(self, now: Instant, limit: int) -> list[Task]:
         return self._database.read(lambda tx: reading.upcoming(tx, now, limit))

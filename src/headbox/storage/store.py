@@ -19,6 +19,7 @@ from headbox.domain.waiting import Surroundings
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
+    End,
     Event,
     Exchange,
     Filter,
@@ -121,6 +122,9 @@ class Store(Protocol):
         """A waiting, reset or suspended task is archived `canceled` (and a schedule waits for its next occurrence); a
         running one is asked to stop. The task as this transaction left it; StateConflict if it is complete."""
 
+    def hasten(self, id: str, now: Instant) -> Task:
+        """One more run of a schedule that waits, now; its next occurrence stays what it was."""
+
     def suspend(self, id: str, now: Instant) -> Task: ...
     def resume(self, id: str, now: Instant) -> Task: ...
     def reset(self, id: str, now: Instant) -> Task: ...
@@ -179,6 +183,13 @@ class Store(Protocol):
 
     def upcoming(self, now: Instant, limit: int) -> list[Task]:
         """Ready tasks that are not due yet, the next first; at the same cost however many there are."""
+
+    def schedules(self, limit: int, after: str = "") -> list[Task]:
+        """Recurring tasks that are not complete, oldest id first, from behind `after`."""
+
+    def recent_ends(self, tasks: Sequence[Task], runs: int) -> dict[str, list[End]]:
+        """How the last so many runs of each task ended, newest first, by id; one statement, at the same cost however
+        long the history is."""
 
     def snapshots(self) -> list[Task]:
         """The tasks that have a snapshot."""

@@ -66,6 +66,15 @@ DELETE FROM headbox_tasks WHERE id = :id
 UPDATE headbox_tasks SET state = :state, due_time = :due_time, scheduled_time = :scheduled_time, suspend_asked = {no}
 WHERE id = :id{wakes}
 
+-- hasten --
+-- Gives a schedule that waits one more occurrence, now.
+UPDATE headbox_tasks SET due_time = :now, scheduled_time = :now, runs_left = runs_left + 1
+WHERE id = :id AND due_time > :now{wakes}
+
+-- schedules --
+-- The recurring tasks that are not complete, oldest id first.
+SELECT {fields} FROM headbox_tasks WHERE scheduler IN ('interval', 'cron') AND id > :after ORDER BY id LIMIT :limit
+
 -- is_ahead --
 -- Whether a ready one-off was accepted later than it is: the clock has been set back since. `id` is the lowest of then.
 SELECT 1 FROM headbox_tasks

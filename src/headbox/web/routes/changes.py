@@ -171,6 +171,7 @@ OPERATIONS: Final = (
         problems=(409,),
     ),
     _change("cancel", "POST", "/tasks/{id}/cancel/", "Cancel a task's current occurrence"),
+    _change("hasten", "POST", "/tasks/{id}/hasten/", "Run a waiting schedule once more, now"),
     _change("suspend", "POST", "/tasks/{id}/suspend/", "Suspend a task"),
     _change("resume", "POST", "/tasks/{id}/resume/", "Let a suspended task wait again"),
     _change("reset", "POST", "/tasks/{id}/reset/", "Run a complete task once more"),

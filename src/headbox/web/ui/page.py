@@ -43,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
 NAVIGATION: Final = (
     Entry("Now", "/ui/", Permission.READ),
     Entry("Tasks", "/ui/tasks/", "caller"),
+    Entry("Schedules", "/ui/schedules/", Permission.READ),
     Entry("Workers", "/ui/workers/", Permission.READ),
     Entry("Audit", "/ui/audit/", "super user"),
 )

@@ -75,6 +75,7 @@ CREATE UNIQUE INDEX headbox_tasks_unique ON headbox_tasks (unique_key) WHERE uni
 CREATE UNIQUE INDEX headbox_tasks_schedule ON headbox_tasks (schedule_name) WHERE schedule_name IS NOT NULL;
 -- Schedules with more runs than are kept.
 CREATE INDEX headbox_tasks_recurring ON headbox_tasks (run) WHERE scheduler IN ('interval', 'cron');
+CREATE INDEX headbox_tasks_schedules ON headbox_tasks (id) WHERE scheduler IN ('interval', 'cron');
 
 -- Every run that has ended, with all that rebuilds its task. `final`: the task's last.
 CREATE TABLE headbox_task_history (

@@ -63,6 +63,7 @@ CREATE INDEX headbox_tasks_running ON headbox_tasks (worker) WHERE state = 'runn
 CREATE INDEX headbox_tasks_canceling ON headbox_tasks (worker) WHERE state = 'running' AND cancel_asked = 1;
 CREATE INDEX headbox_tasks_job ON headbox_tasks (job_id, id) WHERE job_id IS NOT NULL;
 CREATE INDEX headbox_tasks_recurring ON headbox_tasks (run) WHERE scheduler IN ('interval', 'cron');
+CREATE INDEX headbox_tasks_schedules ON headbox_tasks (id) WHERE scheduler IN ('interval', 'cron');
 CREATE UNIQUE INDEX headbox_tasks_unique ON headbox_tasks (unique_key) WHERE unique_key IS NOT NULL;
 CREATE UNIQUE INDEX headbox_tasks_schedule ON headbox_tasks (schedule_name) WHERE schedule_name IS NOT NULL;
 
