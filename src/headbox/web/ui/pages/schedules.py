@@ -19,6 +19,7 @@ from headbox.web.query import single
 from headbox.web.replies import Reply
 from headbox.web.request import Request
 from headbox.web.routes.changes import changeable_task
+from headbox.web.ui.description import name_of
 from headbox.web.ui.layout import Layout
 from headbox.web.ui.notice import lead_to
 from headbox.web.ui.page import Page
@@ -41,6 +42,12 @@ class Row(msgspec.Struct, frozen=True):
     times: list[Instant]  # the next, while it waits
     ends: list[End]  # oldest first, as bars are read
     verbs: list[str]
+
+    @property
+    def label(self) -> str:
+        """What it is called: by its name, or by its task where that declares it."""
+        named = self.task.schedule_name if self.task.declared_by is None else None
+        return named or name_of(self.task)
 
     @property
     def last(self) -> End | None:
