@@ -110,3 +110,54 @@ def test_a_lost_connection_is_said_and_comes_back_by_itself(visitor: Visitor, si
             expect(workers).to_have_count(3)
             expect(trouble).to_be_empty()
         expect(workers).to_have_count(2)
+
+
+def test_a_page_outlives_a_restart_of_the_service(visitor: Visitor, site: Site) -> None:
+    page = visitor.enter("/ui/workers/")
+    rows = page.locator("#workers").get_by_role("row")
+    before = rows.nth(1).get_attribute("id")
+    visitor.expect("ERR_|Failed to load")
+    site.restart()
+    expect(page.locator(f"#{before}")).to_have_count(0)
+    expect(rows).to_have_count(2)
+    expect(page.locator("#trouble")).to_be_empty()
+
+
+def test_a_keyboard_is_enough(visitor: Visitor, site: Site) -> None:
+    site.fill(1, job_id="keys")
+    page = visitor.enter("/ui/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.goto("/ui/tasks/?job=keys")
+    chip = page.get_by_role("checkbox", name="suspended")
+    chip.focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("Nothing is found.")).to_be_visible()
+    expect(chip).to_be_focused()
+    page.keyboard.press("Space")
+    row = page.locator("#found tbody").get_by_role("row")
+    expect(row).to_have_count(1)
+    row.get_by_role("checkbox").focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Suspend 1").press("Enter")
+    expect(page.get_by_role("button", name="Suspend 1 task")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 task is suspended.")).to_be_visible()
+
+
+def test_tasks_are_found_and_canceled_without_javascript(visitor: Visitor, site: Site) -> None:
+    task, *_ = site.fill(3, job_id="plain")
+    page = visitor.enter("/ui/tasks/", java_script_enabled=False)
+    page.get_by_label("Job").fill("plain")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("#found tbody").get_by_role("row")).to_have_count(3)
+    page.locator(f"#tick-{task.id}-1").check()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel 1 task").click()
+    expect(page.get_by_text("1 task is canceled.")).to_be_visible()
+    expect(page.locator("#found tbody").get_by_role("row")).to_have_count(2)
+    assert site.state(task.id) == "canceled"

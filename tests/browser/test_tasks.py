@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.watching import PHONE, check_access, check_width
@@ -81,6 +82,18 @@ def test_a_failure_shows_its_traceback_and_is_run_again(visitor: Visitor, site: 
     expect(page.locator("#run-2")).to_contain_text("error")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_failure_with_long_words_fits_a_phone(visitor: Visitor, site: Site, theme: str) -> None:
+    args = ["broken", f"/nowhere/{'a-very-long-name' * 80}"]
+    body = {"method_name": "sync", "args": args, "attempts": 1, "job_id": "j" * 200}
+    id = site.post("/tasks/", body)["id"]
+    page = visitor.enter(f"/ui/tasks/{id}/", viewport=PHONE, color_scheme=theme)
+    page.locator("#outcome").get_by_text("Traceback", exact=True).click()
+    expect(page.locator("#outcome").get_by_text("Traceback (most recent call last)")).to_be_visible()
+    check_width(page)
+    check_access(page)
+
+
 def test_a_schedule_is_suspended_and_resumed(visitor: Visitor, site: Site) -> None:
     body = {"method_name": "sync", "args": ["nightly"], "schedule": "cron: 30 2 * * * Europe/Paris"}
     id = site.post("/tasks/", body)["id"]
@@ -109,6 +122,25 @@ def test_what_is_open_stays_open(visitor: Visitor, site: Site) -> None:
     remove.click()
     expect(page.get_by_text("It is removed.")).to_be_visible()
     assert site.state(task.id) == "canceled"
+
+
+# Whether runs of the minute in progress are known, and a bar stands in the last 61st of the plot.
+DRAWN = """() => {
+    const chart = document.querySelector('[data-chart=throughput]');
+    const runs = JSON.parse(chart.querySelector('[data-series]').dataset.series)[1].at(-1);
+    const canvas = chart.querySelector('canvas');
+    const [left, right] = [52 * devicePixelRatio, canvas.width - 18 * devicePixelRatio];
+    const width = (right - left) / 61;
+    const pixels = canvas.getContext('2d').getImageData(right - width, 0, width, canvas.height).data;
+    return runs > 0 && pixels.some((red, at) => at % 4 === 0 && Math.abs(red - pixels[at + 2]) > 60);
+}"""
+
+
+def test_the_chart_shows_the_minute_in_progress(visitor: Visitor, site: Site) -> None:
+    id = site.post("/tasks/", {"method_name": "schedule_syncs", "schedule": "PT1S"})["id"]
+    page = visitor.enter("/ui/")
+    page.wait_for_function(DRAWN)
+    site.api.delete(f"/tasks/{id}/")
 
 
 def test_what_a_person_does_meanwhile_outlives_an_update(visitor: Visitor, site: Site, feed: Feed) -> None:

@@ -48,7 +48,10 @@
           padding: [8, 18, 0, 0],
           legend: { show: false },
           cursor: { y: false, points: { show: !this.kind.bars, size: 7 }, drag: { x: false } },
-          scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+          scales: {
+            x: { range: (_, first, last) => [first, last + (this.kind.bars ? 60 : 0)] }, // a bar stands right of its minute's beginning
+            y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
+          },
           axes: [
             { ...axis, grid: { show: false }, size: 22, gap: 4, values: "{HH}:{mm}", space: 60 },
             { ...axis, size: 52, gap: 6, space: 28, incrs: this.kind.steps, values: (_, ticks) => ticks.map((tick) => show(tick)) },
