@@ -270,3 +270,21 @@ def test_its_descriptor_can_be_read_when_there_is_something_to_hear(other: Postg
     other.enqueue([a_task()], NOON)
     assert select.select([watch], [], [], 10)[0] == [watch]
     assert watch.wait(10)
+
+
+@pytest.mark.parametrize(("workers", "shortest", "longest"), [(2, 0.05, 0.08), (100, 0.3, 0.4), (5000, 0.4, 0.64)])
+def test_of_many_workers_each_rests_longer_after_looks_in_vain(
+    store: PostgresStore, workers: int, shortest: float, longest: float
+) -> None:
+    for number in range(2):
+        store.register(a_worker(f"w{number}"), [], [], NOON)
+    assert store.survey("w0").workers == store._server.notices.workers == 2
+    store._server.notices.workers = workers
+    watch = store.watch("w0", ())
+    now = watch._found_time = 1000.0
+    for _ in range(12):
+        watch._gap = watch._rest(now)
+        now += watch._gap
+        watch._found_time = now
+    assert shortest <= watch._gap <= longest
+    watch.close()

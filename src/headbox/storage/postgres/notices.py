@@ -55,6 +55,7 @@ class Notices:
         self._lock = threading.Lock()
         self._sent: dict[Notice, tuple[float, float]] = {}  # when, and how long it rests then
         self._waited_until: float | None = None  # None: nobody here hears who waits, so ends are always told
+        self.workers = 1  # that there were when this process last looked: all of them hear the same
         self.claim_time = 0.0  # when this process last claimed something, by the monotonic clock
         self.own: deque[str] = deque(maxlen=100)  # the latest of this process's own transactions
 

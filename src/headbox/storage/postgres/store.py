@@ -22,6 +22,7 @@ from headbox.storage.postgres.errors import sentences
 from headbox.storage.postgres.grouping import Grouping
 from headbox.storage.postgres.transaction import PostgresTransaction
 from headbox.storage.postgres.watch import PostgresWatch
+from headbox.storage.records import Survey
 from headbox.storage.sql_store import SQLStore
 
 _SIZE: Final = b"SELECT sum(pg_total_relation_size(to_regclass(name)))::bigint FROM unnest(%s::text[]) AS name"
@@ -87,6 +88,12 @@ class PostgresStore(SQLStore):
     def has_leases(self) -> bool:
         """A worker is alive for as long as it renews its lease."""
         return True
+
+    def survey(self, worker: str) -> Survey:
+        """As any store's; and who listens learns how many others do."""
+        survey = super().survey(worker)
+        self._server.notices.workers = survey.workers
+        return survey
 
     def initialise(self, now: Instant) -> None:
         """Creates the schema in an empty database; in any other, StorageError if this code cannot work with it."""

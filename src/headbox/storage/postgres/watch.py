@@ -27,6 +27,8 @@ from headbox.storage.postgres.notices import CANCEL, ENDED, LONGEST_REST, READY,
 SHORTEST_REST: Final = 0.002
 IDLE_REST: Final = 0.010
 WIDEST_REST: Final = 0.080
+LOOK_SECONDS: Final = 0.004  # between two looks in vain, whichever worker's: of many each rests longer
+LONGEST_LOOK: Final = 0.640
 POLL: Final = 1.0  # seconds between looks of who waits for an end, and of all where a pooler swallows notices
 LONGEST_PAUSE: Final = 5.0
 
@@ -166,8 +168,12 @@ class PostgresWatch:
         if self._has_claimed():
             return SHORTEST_REST
         goes_on = now - self._found_time < 2 * self._gap
-        longest = IDLE_REST if self._worker is None else WIDEST_REST
+        longest = IDLE_REST if self._worker is None else self._widest_rest()
         return min(self._gap * 2 if goes_on else IDLE_REST, longest) * random.uniform(0.75, 1.0)
+
+    def _widest_rest(self) -> float:
+        """Where there are many workers, one of them has always just rested."""
+        return max(WIDEST_REST, min(self._notices.workers * LOOK_SECONDS, LONGEST_LOOK))
 
     def _rhythm(self, connection: Connection) -> float:
         return POLL if self._worker is None or connection.is_pooled else math.inf
