@@ -12,9 +12,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from headbox.config import Settings
+from headbox.domain.errors import StorageError
 from headbox.task_queue.queue import TaskQueue
-from headbox.web import asgi_app
+from headbox.web import asgi_app, waiting
 from headbox.web.app import build
+from headbox.web.ui import live
 from headbox.web.ui.assets import Assets
 from tests.acceptance.ui.conftest import Person
 
@@ -178,6 +180,43 @@ def test_a_page_is_sent_its_parts_anew_as_they_change(person: People, fresh: Mil
                 break
         assert "1 worker on 1 host" in seen["summary"] and seen["trouble"] == ""
         assert "form_token" not in json.dumps(seen)
+
+
+def test_a_user_with_too_many_streams_is_told_so(person: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "PER_USER", 1)
+    somebody = person("readers")
+    with somebody.client.stream("GET", "/ui/workers/", headers={"Accept": "text/event-stream"}) as first:
+        lines = first.iter_lines()  # which ends the stream where nobody holds it
+        next(line for line in lines if line.startswith("event: workers"))
+        with somebody.client.stream("GET", "/ui/", headers={"Accept": "text/event-stream"}) as second:
+            assert "event: trouble" in second.read().decode()
+
+
+def test_rights_that_are_lost_end_a_stream(person: People, fresh: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "RECHECK", 0.0)
+    somebody = person("readers", name="ann")
+    with somebody.client.stream("GET", "/ui/workers/", headers={"Accept": "text/event-stream"}) as response:
+        lines = response.iter_lines()
+        next(line for line in lines if line.startswith("event: workers"))
+        fresh.store.change_user("ann", roles=())
+        assert "event: signed-out" in list(lines)
+
+
+def test_what_cannot_be_shown_for_now_is_said_on_the_stream(
+    person: People, fresh: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    somebody = person("readers")
+
+    def fail() -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(fresh.store, "loads", fail)
+    with somebody.client.stream("GET", "/ui/workers/", headers={"Accept": "text/event-stream"}) as response:
+        lines = response.iter_lines()
+        assert "the disk is full" in next(line for line in lines if line.startswith("data: "))
+        monkeypatch.undo()
+        fresh.publish()
+        assert next(line for line in lines if line.startswith("event: workers"))
 
 
 def test_who_is_logged_out_hears_so_on_a_stream(person: People) -> None:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from headbox.domain.errors import StorageError
-from headbox.web.problems import problem_of
+from headbox.web.problems import Problem, problem_of
 from headbox.web.replies import StreamReply
 from headbox.web.request import Request
 from headbox.web.ui import session
@@ -94,19 +94,22 @@ async def _events(
 ) -> AsyncGenerator[bytes, None]:
     yield f"retry: {RETRY}\n\n".encode()
     sent: dict[str, str] = {}
-    welcome_until = time.monotonic() + RECHECK
     changes = request.service.waiting.changes(request.principal.name, request.leaving, rest=REST, beat=BEAT)
-    async with aclosing(changes):
-        async for _ in changes:
-            if time.monotonic() > welcome_until:
-                if not await _is_still_welcome(request):
-                    yield event(SIGNED_OUT)
-                    return
-                welcome_until = time.monotonic() + RECHECK
-            fragments = await _look(request, renderings, render)
-            changed = {name: html for name, html in fragments.items() if sent.get(name) != html}
-            sent |= changed
-            yield b"".join(event(name, html) for name, html in changed.items()) or ALIVE
+    welcome_until = time.monotonic() + RECHECK
+    try:
+        async with aclosing(changes):
+            async for _ in changes:
+                if time.monotonic() > welcome_until:
+                    if not await _is_still_welcome(request):
+                        yield event(SIGNED_OUT)
+                        return
+                    welcome_until = time.monotonic() + RECHECK
+                fragments = await _look(request, renderings, render)
+                changed = {name: html for name, html in fragments.items() if sent.get(name) != html}
+                sent |= changed
+                yield b"".join(event(name, html) for name, html in changed.items()) or ALIVE
+    except Problem as problem:  # this user has too many streams already
+        yield event(TROUBLE, problem.detail)
 
 
 async def _look(request: Request, renderings: Renderings, render: Callable[[], Awaitable[Fragments]]) -> Fragments:
