@@ -93,6 +93,22 @@ def test_who_may_not_read_all_starts_at_its_own_tasks(person: People) -> None:
     assert start.status_code == 303 and start.headers["location"] == "/ui/tasks/"
 
 
+def test_a_queue_is_suspended_and_resumed_by_who_may_change(person: People, mill: Mill) -> None:
+    operator, reader = person("operators"), person("readers")
+    mill.task(queue="reports / daily")
+    assert "formaction" not in reader.get("/ui/workers/").text
+    assert reader.post("/ui/queues/suspend/", {"queue": "reports / daily"}).status_code == 403
+    assert 'formaction="/ui/queues/suspend/" name="queue" value="reports / daily"' in operator.get("/ui/workers/").text
+    done = operator.post("/ui/queues/suspend/", {"queue": "reports / daily"})
+    page = operator.get(done.headers["location"]).text
+    assert "Nothing of the queue reports / daily starts" in page and 'formaction="/ui/queues/resume/"' in page
+    assert mill.claim() == []
+    operator.post("/ui/queues/resume/", {"queue": "reports / daily"})
+    assert len(mill.claim()) == 1
+    assert operator.post("/ui/queues/suspend/", {"queue": ""}).status_code == 400
+    assert operator.post("/ui/queues/suspend/", {"queue": "headbox"}).status_code == 409
+
+
 def test_a_workers_load_is_the_weight_of_what_it_holds(person: People, mill: Mill) -> None:
     somebody = person("readers")
     mill.running(weight=3)
