@@ -1,0 +1,114 @@
+"""What verbs cost, counted where the speed of the machine plays no part: statements, transactions, bytes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from headbox.domain.outcomes import Outcome
+from headbox.identifiers import new_id
+from headbox.storage.records import ClaimRequest, Report
+from headbox.storage.sqlite.database import SQLiteDatabase
+
+if TYPE_CHECKING:
+    from headbox.domain.task import Task
+    from tests.conformance.conftest import Scene
+
+BATCH = 500
+BYTES = {"sqlite": 300, "postgresql": 520}  # of a no-op task, indexes included, and a tenth more
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What databases are told from now on: statements of SQLite, messages to PostgreSQL."""
+    said: list[str] = []
+    connect, execute = SQLiteDatabase.connect, psycopg.Cursor.execute
+
+    def listen(self: SQLiteDatabase, **options: Any) -> sqlite3.Connection:
+        connection = connect(self, **options)
+        connection.set_trace_callback(said.append)
+        return connection
+
+    def tell(self: psycopg.Cursor[Any], query: Any, *args: Any, **options: Any) -> psycopg.Cursor[Any]:
+        said.append(bytes(query).decode())
+        return execute(self, query, *args, **options)
+
+    monkeypatch.setattr(SQLiteDatabase, "connect", listen)
+    monkeypatch.setattr(psycopg.Cursor, "execute", tell)
+    return said
+
+
+def turn(scene: Scene, ended: list[Task], limit: int = BATCH) -> list[Task]:
+    """Ends what a worker was given and claims more, as its clerk does."""
+    outcomes = [Outcome(task.id, task.run, "succeed", scene.now, scene.now, queue=task.queue) for task in ended]
+    claims = scene.store.exchange(
+        "a", Report(outcomes=outcomes), ClaimRequest(queues=(), limit=limit), scene.now
+    ).claims
+    assert claims is not None
+    return claims.tasks
+
+
+def begin(scene: Scene, said: list[str]) -> None:
+    """Only what is said on connections that are opened from now on is heard; what opens one does not count."""
+    scene.store.close()
+    scene.enqueue()
+    scene.claim(limit=1)
+    said.clear()
+
+
+def commits(said: list[str]) -> int:
+    return said.count("COMMIT")
+
+
+def test_a_thousand_tasks_are_drained_in_few_transactions_and_statements(scene: Scene, said: list[str]) -> None:
+    scene.store.enqueue([scene.task() for _ in range(1000)], scene.now)
+    begin(scene, said)
+    drained, hand = 0, turn(scene, [])
+    while hand:
+        drained += len(hand)
+        hand = turn(scene, hand)
+    assert drained == 1000
+    assert commits(said) == 3
+    assert len(said) <= 25
+
+
+def test_a_turn_costs_the_same_statements_however_many_tasks_it_moves(scene: Scene, said: list[str]) -> None:
+    scene.store.enqueue([scene.task() for _ in range(700)], scene.now)
+    hand = turn(scene, turn(scene, turn(scene, [], 10), 10), 10)
+    costs = []
+    for limit in (10, BATCH):
+        hand = turn(scene, hand, limit)
+        said.clear()
+        hand = turn(scene, hand, 10)
+        costs.append(sum("pg_notify" not in statement for statement in said))  # told at most once in a while
+    assert costs[0] == costs[1]
+
+
+def test_many_tasks_are_enqueued_in_one_transaction_and_few_statements(scene: Scene, said: list[str]) -> None:
+    tasks = [scene.task() for _ in range(1000)]
+    begin(scene, said)
+    scene.store.enqueue(tasks, scene.now)
+    assert commits(said) == 1
+    assert len(said) <= 5
+
+
+def test_a_task_that_waits_takes_few_bytes(scene: Scene, url: str) -> None:
+    before = size(url)
+    scene.store.enqueue([scene.task(id=new_id()) for _ in range(5000)], scene.now)
+    assert (size(url) - before) / 5000 < BYTES[url.partition(":")[0]]
+
+
+def size(url: str) -> int:
+    """Of the live tasks with their indexes."""
+    if url.startswith("sqlite"):
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as lite:
+            return int(
+                lite.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()[0]
+            )
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT pg_total_relation_size('headbox_tasks')").fetchone()
+        return int(row[0]) if row else 0
