@@ -29,7 +29,7 @@ ANSWER_SECONDS = 15.0  # a server that says nothing for so long is taken for los
 CONNECT_SECONDS = 5
 # A process that was stopped in the middle of a transaction loses its locks before its lease has run out. What was
 # committed is on the disk, whatever the server's own setting. A plan made while a table was empty must not become a
-# scan of it when it is full, and none is worth compiling.
+# scan of it when it is full, and none is worth compiling. (Behind a pooler reads go without: they are planned anew.)
 SETTINGS: Final = """SELECT set_config('idle_in_transaction_session_timeout', '5s', {local}),
     set_config('lock_timeout', '5s', {local}),
     set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), {local}),
