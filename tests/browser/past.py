@@ -26,7 +26,8 @@ REPOSITORIES: Final = (
     "nodesource",
     "postgresql",
 )
-EVERY: Final = 5 * MINUTE
+EVERY: Final = 15 * MINUTE
+STEP: Final = EVERY // len(REPOSITORIES)  # one of them after the other
 PROMPT: Final = SECOND // 250  # from a claim to its start
 APP: Final = "examples.repository_sync"
 TRACEBACK: Final = """\
@@ -44,12 +45,18 @@ ValueError: {exception}
 def play(url: str, until: Instant, days: float = 1.0, seed: int = 2012) -> None:
     """Fills an empty database with what a worker did in the days before `until`."""
     store, chance = open_store(url), random.Random(seed)
-    began = until - int(days * DAY)
+    began = until - int(days * DAY) // STEP * STEP - MINUTE // 2 - 1
     store.initialise(began)
     worker = _worker(began)
     store.register(worker, [], [], began)
-    for now in range(began, until - EVERY + 1, EVERY):
-        _sync_all(store, worker.id, now, chance)
+    for place, name in enumerate(REPOSITORIES):
+        store.schedule(_schedule(name, began + place * STEP), began)
+    for now in range(began, until - MINUTE // 2, STEP):
+        _run_what_is_due(store, worker.id, now, chance)
+        if chance.random() < _busy(now):
+            asked = now + STEP // 2
+            store.enqueue([_sync(chance.choice(REPOSITORIES), asked)], asked)
+            _run_what_is_due(store, worker.id, asked, chance)
     store.deregister(worker.id, until)
     store.close()
 
@@ -61,16 +68,13 @@ def _worker(now: Instant) -> Worker:
     )  # fmt: skip
 
 
-def _sync_all(store: Store, worker: str, begin: Instant, chance: random.Random) -> None:
-    """Syncs most of the repositories once in the time from `begin`, each at a moment of its own."""
-    wanted = [name for name in REPOSITORIES if chance.random() < _busy(begin)]
-    for place, name in enumerate(wanted):
-        due = begin + EVERY * place // len(REPOSITORIES)
-        task = store.enqueue([_sync(name, due)], begin)[0]
-        late = due + int(chance.lognormvariate(-5, 1) * SECOND)
-        claims = store.exchange(worker, Report(), ClaimRequest(queues=(), limit=1), late).claims
-        assert claims is not None and [claimed.id for claimed in claims.tasks] == [task.id]
-        for time, report in _run(claims.tasks[0], late + PROMPT, chance):
+def _run_what_is_due(store: Store, worker: str, due: Instant, chance: random.Random) -> None:
+    """Claims what is due, a little late, and runs it."""
+    now = due + int(chance.lognormvariate(-5, 1) * SECOND)
+    claims = store.exchange(worker, Report(), ClaimRequest(queues=(), limit=9), now).claims
+    assert claims is not None and claims.tasks
+    for task in claims.tasks:
+        for time, report in _run(task, now + PROMPT, chance):
             store.exchange(worker, report, None, time)
 
 
@@ -80,10 +84,15 @@ def _busy(now: Instant) -> float:
     return 0.35 if hour < 6 else 0.9 if 8 <= hour < 18 else 0.6
 
 
+def _schedule(repository: str, first: Instant) -> Task:
+    schedule = f"{format_instant(first)}/PT15M"
+    recurring = {"scheduler": "interval", "schedule": schedule, "scheduled_time": first}
+    return replace(_sync(repository, first), schedule_name=f"sync {repository}", definition="played", **recurring)
+
+
 def _sync(repository: str, due: Instant) -> Task:
     args = json.dumps([repository]).encode()
-    at = {"scheduler": "at", "schedule": format_instant(due), "scheduled_time": due}
-    return Task(new_id(), 1, "waiting", "default", 0, due, f"{APP}:sync", "sync", args=args, enqueue_time=due, **at)
+    return Task(new_id(), 1, "waiting", "default", 0, due, f"{APP}:sync", "sync", args=args, enqueue_time=due)
 
 
 def _run(task: Task, start: Instant, chance: random.Random) -> Iterator[tuple[Instant, Report]]:
@@ -93,8 +102,15 @@ def _run(task: Task, start: Instant, chance: random.Random) -> Iterator[tuple[In
     done, size = chance.randrange(total) if fails else total, total * 1_270_000
     files, bytes_ = {"done": done, "total": total}, {"done": size * done // total, "total": size}
     progress = Progress(task.id, task.run, json.dumps({"files": files, "bytes": bytes_}))
-    yield start, Report(starts=[Start(task.id, task.run, start)], progress=[progress], lateness=[start - task.due_time])
-    finish = start + int(chance.lognormvariate(1.8, 0.8) * SECOND)
+    yield (
+        start,
+        Report(
+            starts=[Start(task.id, task.run, start)],
+            progress=[progress],
+            lateness=[start - task.due_time] * (task.scheduled_time is not None),
+        ),
+    )
+    finish = start + int(min(chance.lognormvariate(1.8, 0.8), 40) * SECOND)
     outcome = Outcome(task.id, task.run, "succeed", finish, start_time=start)
     if fails:
         said = f"part{done}-1.0-py3-none-any.whl has the sha256 {'0f' * 32}, and its feed promised {'9a' * 32}"

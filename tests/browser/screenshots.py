@@ -46,6 +46,7 @@ PICTURES: Final = (
     Picture("task-running", "/ui/tasks/{running}/"),
     Picture("task-failed", "/ui/tasks/{failed}/", press="Traceback"),
     Picture("ended-dark", "/ui/tasks/?ended=1", "dark"),
+    Picture("schedules", "/ui/schedules/"),
     Picture("workers", "/ui/workers/"),
     Picture("audit", "/ui/audit/"),
     Picture("account", "/ui/account/"),
@@ -60,7 +61,7 @@ def main() -> None:
         shutil.copytree(
             ROOT / "examples", Path(folder, "examples"), ignore=shutil.ignore_patterns("repositories", "mirrors")
         )
-        site = Site(Path(folder), before=lambda url: play(url, time.time_ns() // 1000))
+        site = Site(Path(folder), before=prepare)
         try:
             named = set_scene(site)
             visitor = Visitor(browser, site)
@@ -92,11 +93,16 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(1500)
 
 
-def set_scene(site: Site) -> dict[str, str]:
-    """Puts the service to work. The ids of tasks by what they are."""
+def prepare(url: str) -> None:
+    """The day before, and feeds for the day to come."""
     chance = random.Random(1)
     for number, name in enumerate(REPOSITORIES):
-        _fill_feed(site.feeds / name, 4 + number, chance)
+        _fill_feed(Path(url.removeprefix("sqlite:///")).parent / "feeds" / name, 4 + number, chance)
+    play(url, time.time_ns() // 1000)
+
+
+def set_scene(site: Site) -> dict[str, str]:
+    """Puts the service to work. The ids of tasks by what they are."""
     site.start_worker("--queues", "reports", "--concurrency", "2")
     site.post("/tasks/", {"method_name": "schedule_syncs"})
     _every(site, "debian-bookworm", "cron: 30 2 * * * Europe/Paris")

@@ -20,6 +20,7 @@ PAGES = {  # and what each is headed
     "/ui/": "Now",
     "/ui/tasks/": "Tasks",
     "/ui/tasks/?ended=1": "Tasks",
+    "/ui/schedules/": "Schedules",
     "/ui/workers/": "Workers",
     "/ui/audit/": "Audit",
     "/ui/account/": "Account",

@@ -124,6 +124,25 @@ def test_what_is_open_stays_open(visitor: Visitor, site: Site) -> None:
     assert site.state(task.id) == "canceled"
 
 
+def test_a_schedule_is_run_before_its_time_from_the_page_of_all(visitor: Visitor, site: Site) -> None:
+    body = {"method_name": "sync", "args": ["early", "/nowhere"], "schedule": "cron: 30 2 * * * Europe/Paris"}
+    id = site.post("/tasks/", body)["id"]
+    page = visitor.enter("/ui/schedules/", "olga")
+    row = page.locator(f"#schedule-{id}")
+    expect(row).to_contain_text("At 02:30 every day")
+    row.locator("summary", has_text="in ").click()
+    expect(row.locator("ol").get_by_role("listitem")).to_have_count(10)
+    check_access(page)
+    row.get_by_role("button", name="Run now").click()
+    expect(row).to_contain_text("error")
+    row.get_by_role("button", name="Suspend").click()
+    expect(row).to_contain_text("suspended")
+    assert site.state(id) == "suspended"
+    row.get_by_role("button", name="Resume").click()
+    expect(row.get_by_role("button", name="Run now")).to_be_visible()
+    assert site.state(id) == "waiting"
+
+
 # Whether runs of the minute in progress are known, and a bar stands in the last 61st of the plot.
 DRAWN = """() => {
     const chart = document.querySelector('[data-chart=throughput]');
