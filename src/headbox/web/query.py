@@ -58,6 +58,8 @@ def parse_form(raw: bytes) -> Query:
         raise Problem(400, f"the form is not UTF-8, or has more than {MAX_FIELDS:,} fields") from None
     form: dict[str, list[str]] = {}
     for name, value in pairs:
+        if "\0" in value:
+            raise Problem(400, f"the field {name[:50]!r} has a NUL character; leave it out")
         form.setdefault(name, []).append(value)
     return form
 

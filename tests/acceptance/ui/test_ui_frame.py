@@ -93,6 +93,20 @@ def test_errors_are_pages_here_and_problem_documents_elsewhere(person: People, f
     assert fresh.anonymous().get("/nowhere/").headers["content-type"] == "application/problem+json"
 
 
+def test_a_database_that_is_away_is_a_page_that_tries_again(
+    person: People, fresh: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    somebody = person("readers")
+
+    def fail(*_: Any) -> None:
+        raise StorageError("it is gone")
+
+    monkeypatch.setattr(fresh.store, "session", fail)
+    answer = somebody.get("/ui/workers/")
+    assert answer.status_code == 503 and answer.headers["retry-after"]
+    assert "it is gone" in answer.text and '<meta http-equiv="refresh" content="5">' in answer.text
+
+
 def test_what_a_problem_quotes_is_text(person: People) -> None:
     somebody = person("readers")
     page = somebody.get("/ui/workers/?<script>alert(1)</script>=1").text

@@ -126,6 +126,7 @@ def test_a_form_of_another_kind_is_refused(person: People) -> None:
         "/ui/account/tokens/", content=b"a=%ff", headers={"content-type": "application/x-www-form-urlencoded"}
     )
     assert answer.status_code == 400
+    assert somebody.post("/ui/account/tokens/", {"name": "a\0", "lifetime": ""}).status_code == 400
 
 
 def test_logging_out_ends_the_session_on_the_server_too(person: People) -> None:

@@ -10,9 +10,14 @@
 
   const whole = [...Array(12).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 
+  const seconds = [
+    ...[0.001, 0.01, 0.1].flatMap((unit) => [1, 2, 5].map((digit) => digit * unit)),
+    ...[1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 604800],
+  ];
+
   const kinds = {
     throughput: { show: (value) => (value ?? 0).toLocaleString("en"), bars: true, steps: whole },
-    lateness: { show: showSeconds, bars: false },
+    lateness: { show: showSeconds, bars: false, steps: seconds },
   };
 
   const color = (name, share) => {
