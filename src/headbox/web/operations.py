@@ -47,7 +47,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     answer: str | None = None
     problems: tuple[int, ...] = ()
-    audited: bool = False  # in any case; unsafe calls always are
+    audited: bool | None = None  # None: if it is unsafe
 
     @property
     def is_unsafe(self) -> bool:
@@ -57,4 +57,4 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_audited(self) -> bool:
         """Whether the audit log gets to know of it."""
-        return self.audited or self.is_unsafe
+        return self.is_unsafe if self.audited is None else self.audited

@@ -62,7 +62,13 @@ async def reschedule(request: Request) -> Reply:
 async def enqueue(request: Request) -> Reply:
     """`POST /tasks/`."""
     parse_fields(request.query, request.now)
-    body = read_body(await request.body(), NewTask)
+    task = await accept(request, read_body(await request.body(), NewTask))
+    show = await show_for(request, task)
+    return json_reply(202, show(task), (b"location", request.link(f"/tasks/{task.id}/").encode()))
+
+
+async def accept(request: Request, body: NewTask) -> Task:
+    """Enqueues what the body asks for; the caller owns it. 400 for what cannot be."""
     errors: list[dict[str, str]] = []
     options = _options(body, errors)
     if errors:
@@ -73,8 +79,7 @@ async def enqueue(request: Request) -> Reply:
     except RecursionError:
         raise too_deep() from None
     request.note = f"{task.callable} as {task.id}"
-    show = await show_for(request, task)
-    return json_reply(202, show(task), (b"location", request.link(f"/tasks/{task.id}/").encode()))
+    return task
 
 
 def enqueue_by_name(task_queue: TaskQueue, body: NewTask, **options: Any) -> Task:

@@ -13,20 +13,13 @@ from headbox.web.request import Request
 from headbox.web.ui.assets import Assets
 from headbox.web.ui.door import DashboardDoor
 from headbox.web.ui.layout import Layout
-from headbox.web.ui.pages import account, audit, changes, login, now, schedules, task, tasks, workers
+from headbox.web.ui.pages import account, audit, changes, login, now, schedules, send, task, tasks, workers
 
 ROOT: Final = "/ui"
 PAGES: Final = (
-    login,
-    now,
-    tasks,
-    changes,
-    task,
-    schedules,
-    workers,
-    audit,
-    account,
-)  # each gives its calls to a layout
+    login, now, tasks, changes, task, schedules, send, workers, audit, account,
+)  # fmt: skip
+"""Each gives its calls to a layout."""
 
 
 class Dashboard:

@@ -44,6 +44,7 @@ NAVIGATION: Final = (
     Entry("Now", "/ui/", Permission.READ),
     Entry("Tasks", "/ui/tasks/", "caller"),
     Entry("Schedules", "/ui/schedules/", Permission.READ),
+    Entry("Send", "/ui/send/", Permission.CREATE),
     Entry("Workers", "/ui/workers/", Permission.READ),
     Entry("Audit", "/ui/audit/", "super user"),
 )
