@@ -9,7 +9,7 @@ import pytest
 from headbox.web.ui.call_form import EVERYTHING, read_call, read_fields
 
 SYNC = read_fields(
-    "(repo: str, rate: int = 3, *, feed: str | None = None, dry: bool = False, tags: list[str] = [], more=1)"
+    "(repo: str, rate: int = 3, *, feed: 'str | None' = None, dry: bool = False, tags: list[str] = [], more=1)"
 )
 
 

@@ -68,18 +68,22 @@ def read_fields(signature: str) -> tuple[Field, ...]:
 
 
 def _field(argument: ast.arg, default: ast.expr | None, place: Any) -> Field:
-    annotation = _text(argument.annotation) or ""
+    annotation = _annotation(argument.annotation)
     base = annotation.removesuffix(" | None").removeprefix("Optional[").removesuffix("]")
     return Field(
-        name=argument.arg, kind=_KINDS.get(base, "json"), place=place, annotation=annotation, default=_text(default)
+        name=argument.arg,
+        kind=_KINDS.get(base, "json"),
+        place=place,
+        annotation=annotation,
+        default=default and ast.unparse(default),
     )
 
 
-def _text(expression: ast.expr | None) -> str | None:
+def _annotation(expression: ast.expr | None) -> str:
+    """As it was written, quoted or not."""
     if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
-        is_annotation_text = expression.value.isidentifier()
-        return expression.value if is_annotation_text else repr(expression.value)
-    return None if expression is None else ast.unparse(expression)
+        return expression.value
+    return "" if expression is None else ast.unparse(expression)
 
 
 def read_call(fields: tuple[Field, ...], given: Mapping[str, str]) -> tuple[list[Any], dict[str, Any], dict[str, str]]:
