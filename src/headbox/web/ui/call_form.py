@@ -75,7 +75,7 @@ def _field(argument: ast.arg, default: ast.expr | None, place: Any) -> Field:
         kind=_KINDS.get(base, "json"),
         place=place,
         annotation=annotation,
-        default=default and ast.unparse(default),
+        default=None if default is None else ast.unparse(default),
     )
 
 
