@@ -6,7 +6,7 @@ import re
 
 from headbox.web.app import CALLS
 from headbox.web.openapi import COMPONENTS, document
-from headbox.web.routes import accounts, changes, jobs, queues, selections, snapshots, statistics, system, tasks
+from headbox.web.routes import accounts, changes, events, jobs, queues, selections, snapshots, statistics, system, tasks
 
 DOCUMENT = document(CALLS)
 
@@ -15,7 +15,7 @@ GET /tasks/{id}/ · GET /tasks/ · POST /tasks/{id}/cancel/ · DELETE /tasks/{id
 GET /tasks/{id}/snapshot/ · DELETE /tasks/{id}/snapshot/ · GET /jobs/ · GET /jobs/{id}/ · POST /jobs/{id}/cancel/
 POST /tasks/ · GET /callables/ · POST /tasks/{id}/suspend/ · POST /tasks/{id}/resume/ · POST /tasks/{id}/reset/
 PUT /tasks/{id}/schedule/ · POST /tasks/cancel/ · GET /tasks/{id}/runs/ · GET /workers/ · GET /audit/
-GET /tasks/upcoming/ · GET /health/live · GET /health/ready · GET /statistics/
+GET /tasks/events/ · GET /tasks/upcoming/ · GET /health/live · GET /health/ready · GET /statistics/
 GET /tasks/count/ · POST /tasks/suspend/ · POST /tasks/resume/ · POST /tasks/reset/
 GET /queues/ · POST /queues/{name}/suspend/ · POST /queues/{name}/resume/
 """
@@ -37,6 +37,7 @@ def test_the_table_has_every_row_of_its_groups_once() -> None:
         statistics.OPERATIONS,
         queues.OPERATIONS,
         selections.OPERATIONS,
+        events.OPERATIONS,
         accounts.OPERATIONS,
     )
     rows = [operation for group in groups for operation in group]

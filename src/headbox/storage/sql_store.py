@@ -17,6 +17,7 @@ from headbox.domain.waiting import Surroundings
 from headbox.identifiers import earliest_id
 from headbox.storage import accounts, exchange, lifecycle, presence, queues, reading, statistics, surroundings
 from headbox.storage.database import Database, Transaction
+from headbox.storage.feed import Feed
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
@@ -285,6 +286,11 @@ class SQLStore:
 
     def cull_audited_events(self, before: Instant, limit: int) -> int:
         return self._database.write(lambda tx: tx.change("cull_audited_events", before=before, limit=limit))
+
+    # changes
+
+    def feed(self) -> Feed:
+        return Feed(self._database.read)
 
     # queues
 

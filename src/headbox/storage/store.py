@@ -16,6 +16,7 @@ from headbox.domain.states import Event as TaskEvent
 from headbox.domain.statistics import QueueCounts, Statistics
 from headbox.domain.task import HOUR, Instant, Span, Task
 from headbox.domain.waiting import Surroundings
+from headbox.storage.feed import Feed
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
@@ -256,6 +257,11 @@ class Store(Protocol):
         """Deletes up to `limit` archived runs that finished earlier, or are beyond a schedule's newest so many."""
 
     def cull_audited_events(self, before: Instant, limit: int) -> int: ...
+
+    # changes
+    def feed(self) -> Feed:
+        """Tells, look by look, which tasks have changed."""
+        ...
 
     # queues
     def suspend_queue(self, name: str, now: Instant) -> None:

@@ -22,7 +22,7 @@ from headbox.web.problems import Problem, problem_of
 from headbox.web.query import check_characters, check_encoding
 from headbox.web.replies import Reply, SpooledReply, StreamReply, json_reply, problem_reply, send_reply
 from headbox.web.request import Request
-from headbox.web.routes import accounts, changes, jobs, queues, selections, snapshots, statistics, system, tasks
+from headbox.web.routes import accounts, changes, events, jobs, queues, selections, snapshots, statistics, system, tasks
 from headbox.web.service import Service
 from headbox.web.ui.assets import Assets
 from headbox.web.ui.dashboard import Dashboard
@@ -33,6 +33,7 @@ AnyReply = Reply | SpooledReply | StreamReply
 CALLS: Final[tuple[Operation, ...]] = (
     *changes.OPERATIONS[:1],
     *selections.OPERATIONS,
+    *events.OPERATIONS,
     *snapshots.OPERATIONS[:1],
     *tasks.OPERATIONS,
     *changes.OPERATIONS[1:],
@@ -101,7 +102,7 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reply = await self._reply(scope, receive)
-        await send_reply(send, reply, head=scope["method"] == "HEAD")
+        await send_reply(send, reply, head=scope["method"] == "HEAD", extensions=scope.get("extensions"))
 
     async def _reply(self, scope: Scope, receive: Receive) -> AnyReply:
         operation = self._operations.get(scope["method"])

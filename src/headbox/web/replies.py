@@ -5,7 +5,7 @@ by event."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from itertools import islice
 from tempfile import SpooledTemporaryFile
@@ -21,6 +21,7 @@ JSON: Final = b"application/json"
 BATCH: Final = 256  # rows encoded at a time
 IN_MEMORY: Final = 1024 * 1024
 CHUNK: Final = 256 * 1024
+CUT: Final = "headbox.cut"  # the extension by which our own server lets a connection be ended at once
 SEND_TIME: Final = 30.0  # seconds that a client may take for one event; a slower one is cut, not waited for
 
 # On every answer: it is for this caller, now, and is what its content type says.
@@ -102,10 +103,13 @@ def spooled_reply(file: IO[bytes], *headers: Header) -> SpooledReply:
     return SpooledReply(file, size, headers)
 
 
-async def send_reply(send: Send, reply: Reply | SpooledReply | StreamReply, *, head: bool) -> None:
+async def send_reply(
+    send: Send, reply: Reply | SpooledReply | StreamReply, *, head: bool, extensions: Mapping[str, Any] | None = None
+) -> None:
     """Sends it; to HEAD, all but the body."""
     if isinstance(reply, StreamReply):
-        await _send_stream(send, reply, head=head)
+        cut = (extensions or {}).get(CUT, {}).get("cut")
+        await _send_stream(send, reply, head=head, cut=cut)
         return
     if isinstance(reply, SpooledReply):
         await _send_spooled(send, reply, head=head)
@@ -125,17 +129,26 @@ async def _send_spooled(send: Send, reply: SpooledReply, *, head: bool) -> None:
         await send({"type": "http.response.body", "body": file.read(left)})
 
 
-async def _send_stream(send: Send, reply: StreamReply, *, head: bool) -> None:
+async def _send_stream(send: Send, reply: StreamReply, *, head: bool, cut: Callable[[], None] | None) -> None:
     async with aclosing(reply.events) as events:
         await send(_start(reply.status, b"text/event-stream", None, ((b"x-accel-buffering", b"no"),)))
         if not head:
             async for event in events:
-                try:
-                    async with asyncio.timeout(SEND_TIME):
-                        await send({"type": "http.response.body", "body": event, "more_body": True})
-                except TimeoutError:
+                if not await _is_sent(send, event, more=True):
+                    if cut is not None:
+                        cut()  # what it has not read is given up as well
                     break
-        await send({"type": "http.response.body", "body": b""})
+    await _is_sent(send, b"", more=False)
+
+
+async def _is_sent(send: Send, body: bytes, *, more: bool) -> bool:
+    """Whether the client has taken it, or most of it, in time."""
+    try:
+        async with asyncio.timeout(SEND_TIME):
+            await send({"type": "http.response.body", "body": body, "more_body": more})
+    except TimeoutError:
+        return False
+    return True
 
 
 def _start(status: int, content_type: bytes, size: int | None, headers: tuple[Header, ...]) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def encode_members(tasks: Sequence[Task], show: Show) -> bytes:
 
 
 class ShownWorker(msgspec.Struct, frozen=True, rename={"names": "callables"}):
-    """A worker, as `GET /workers/` lists it."""
+    """A worker, as `GET /workers/` lists it: `running` is how many runs it holds, `weight` their weights."""
 
     id: str
     host: str
@@ -195,6 +195,8 @@ class ShownWorker(msgspec.Struct, frozen=True, rename={"names": "callables"}):
     concurrency: int
     start_time: datetime
     heartbeat_time: datetime
+    running: int
+    weight: int
     names: list[str]
 
 

@@ -22,6 +22,7 @@ from headbox.domain.task import SECOND
 from headbox.task_queue.queue import TaskQueue
 from headbox.web.app import build, with_health_at_root
 from headbox.web.problems import CONTENT_TYPE, Problem
+from headbox.web.replies import CUT
 from headbox.web.service import Service
 
 MAX_HEAD: Final = 64 * 1024  # bytes of request line and headers
@@ -51,6 +52,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self.scope.setdefault("extensions", {})[CUT] = {"cut": self.transport.abort}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -89,7 +91,7 @@ class Server(uvicorn.Server):
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._service.waiting.stop()
+        self._service.stop_waiting()
         await super().shutdown(sockets)
         self._service.close()
 

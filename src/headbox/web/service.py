@@ -13,6 +13,7 @@ from headbox.domain.iso8601 import format_instant
 from headbox.storage.records import Event
 from headbox.task_queue.queue import TaskQueue
 from headbox.web.auth import Authenticator
+from headbox.web.events import Events
 from headbox.web.origin import Hosts
 from headbox.web.request import Request
 from headbox.web.waiting import Waiting
@@ -35,6 +36,7 @@ class Service:
         self.hosts = Hosts((settings.host, *settings.allowed_hosts))
         self.authenticator = Authenticator()
         self.waiting = Waiting(lambda: queue.store.watch())
+        self.events = Events(lambda: queue.store, lambda: queue.clock.now(), self.waiting, self.threads)
 
     async def audit(self, request: Request, status: int, detail: str | None) -> None:
         """Records the call before it is answered. What cannot be recorded is logged; so is a call of nobody known, or
@@ -59,9 +61,14 @@ class Service:
         except StorageError as error:
             _log.error("an event could not be recorded (%s): %s", error, sentence(event))
 
+    def stop_waiting(self) -> None:
+        """Lets all who wait or listen go: the server is about to stop."""
+        self.events.stop()
+        self.waiting.stop()
+
     def close(self) -> None:
         """Ends the threads and lets all who wait go."""
-        self.waiting.stop()
+        self.stop_waiting()
         self.threads.shutdown(wait=False, cancel_futures=True)
         self.authenticator.passwords.close()
 

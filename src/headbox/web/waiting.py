@@ -65,6 +65,16 @@ class Waiting:
             finally:
                 gone.cancel()
 
+    async def ticks(self, *, rest: float, beat: float) -> AsyncGenerator[None, None]:
+        """One at once, then one after each change of the database, but at most once in `rest` seconds and at least once
+        in `beat`. Ends when the server stops. For one who looks on behalf of all."""
+        with self._watching() as watcher:
+            while not self._stopped:
+                changed = watcher.changed
+                yield
+                await asyncio.sleep(rest)
+                await asyncio.wait({changed}, timeout=beat - rest)
+
     async def _until(
         self, watcher: _Watcher, look: Callable[[], Awaitable[T | None]], end: float, gone: asyncio.Future[None]
     ) -> T | None:

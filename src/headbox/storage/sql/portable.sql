@@ -248,6 +248,29 @@ SELECT publication FROM headbox_callables ORDER BY name
 -- The live schedules that applications declare.
 SELECT {fields} FROM headbox_tasks WHERE schedule_name IS NOT NULL AND declared_by IS NOT NULL ORDER BY schedule_name
 
+-- latest --
+-- Where to begin to look for tasks that end or come.
+SELECT coalesce((SELECT max(finish_time) FROM headbox_task_history), 0),
+    coalesce((SELECT max(id) FROM headbox_tasks), '')
+
+-- running_now --
+-- What tells whether a running task has changed.
+SELECT id, run, start_time, progress, cancel_asked, suspend_asked, removed FROM headbox_tasks
+WHERE state = 'running' LIMIT :limit
+
+-- ended_since --
+-- The runs that have ended since, newest first.
+SELECT id, run, finish_time FROM headbox_task_history WHERE finish_time > :since
+ORDER BY finish_time DESC, id DESC, run DESC LIMIT :limit
+
+-- added_since --
+-- The tasks that have come since, newest first.
+SELECT id FROM headbox_tasks WHERE id > :id ORDER BY id DESC LIMIT :limit
+
+-- touched --
+-- The tasks of which nothing else tells that they have changed.
+SELECT id, task_id FROM headbox_changes WHERE task_id IS NOT NULL AND {unfolded}
+
 -- under_way --
 -- The runs that have lasted for a while, and where.
 SELECT worker, id, method_name, weight FROM headbox_tasks WHERE state = 'running' AND start_time IS NOT NULL

@@ -201,6 +201,10 @@ SELECT * FROM unnest(:time::bigint[], :queue::text[], :was::text[], :became::tex
 -- keeps. No transaction that can still add some has an id below the snapshot's.
 SELECT least(pg_snapshot_xmin(pg_current_snapshot()), (SELECT min(xid) FROM headbox_changes WHERE {unfolded}))::text
 
+-- change_position --
+-- Where to look for changes from now on: what is not seen yet has no earlier transaction id.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text
+
 -- add_count --
 -- Folds changes into how many tasks of a queue are in a state.
 INSERT INTO headbox_counts AS present (queue, state, number)

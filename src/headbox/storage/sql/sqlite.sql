@@ -124,6 +124,10 @@ VALUES (:time, :queue, :was, :became, :counted, :number, :task_id)
 -- Where to begin to look for changes that are not folded: at the beginning, for what is folded is gone.
 SELECT '0' WHERE :since IS NOT NULL
 
+-- change_position --
+-- Where to look for changes from now on.
+SELECT CAST(coalesce(max(id), 0) AS TEXT) FROM headbox_changes
+
 -- add_count --
 -- Folds changes into how many tasks of a queue are in a state.
 INSERT INTO headbox_counts (queue, state, number) VALUES (:queue, :state, :number)

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from headbox.domain.errors import StorageError
 from headbox.domain.iso8601 import format_duration, time_of
-from headbox.storage.records import Callable, Event, Worker
+from headbox.storage.records import Callable, Event
+from headbox.web.crew import shown_workers
 from headbox.web.operations import Operation, Parameter
 from headbox.web.permissions import Permission
 from headbox.web.problems import Problem
 from headbox.web.query import whole_number
 from headbox.web.replies import Reply, json_reply
-from headbox.web.representations import ShownCallable, ShownEvent, ShownWorker
+from headbox.web.representations import ShownCallable, ShownEvent
 from headbox.web.request import Request
 from headbox.web.routes.lists import next_link
 
@@ -49,22 +50,7 @@ def _shown_default(name: str, value: Any) -> Any:
 
 async def list_workers(request: Request) -> Reply:
     """`GET /workers/`."""
-    return json_reply(200, [show_worker(worker) for worker in await request.call(request.store.workers)])
-
-
-def show_worker(worker: Worker) -> ShownWorker:
-    """The worker's row, without what only the rescue needs."""
-    return ShownWorker(
-        id=worker.id,
-        host=worker.host,
-        pid=worker.pid,
-        app=worker.app,
-        queues=list(worker.queues),
-        concurrency=worker.concurrency,
-        start_time=time_of(worker.start_time),
-        heartbeat_time=time_of(worker.heartbeat_time),
-        names=sorted(worker.names),
-    )
+    return json_reply(200, await request.call(shown_workers, request.store))
 
 
 async def list_events(request: Request) -> Reply:
