@@ -15,7 +15,7 @@ GET /tasks/{id}/ · GET /tasks/ · POST /tasks/{id}/cancel/ · DELETE /tasks/{id
 GET /tasks/{id}/snapshot/ · DELETE /tasks/{id}/snapshot/ · GET /jobs/ · GET /jobs/{id}/ · POST /jobs/{id}/cancel/
 POST /tasks/ · GET /callables/ · POST /tasks/{id}/suspend/ · POST /tasks/{id}/resume/ · POST /tasks/{id}/reset/
 PUT /tasks/{id}/schedule/ · POST /tasks/cancel/ · GET /tasks/{id}/runs/ · GET /workers/ · GET /audit/
-GET /tasks/events/ · GET /tasks/upcoming/ · GET /health/live · GET /health/ready · GET /statistics/
+GET /metrics · GET /tasks/events/ · GET /tasks/upcoming/ · GET /health/live · GET /health/ready · GET /statistics/
 GET /tasks/count/ · POST /tasks/suspend/ · POST /tasks/resume/ · POST /tasks/reset/
 GET /queues/ · POST /queues/{name}/suspend/ · POST /queues/{name}/resume/
 """

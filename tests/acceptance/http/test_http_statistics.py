@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from headbox.domain.task import MINUTE, SECOND
@@ -51,3 +52,34 @@ def test_the_statistics_take_the_permission_to_read(mill: Any) -> None:
     assert mill.client("readers").get("/statistics/").status_code == 200
     assert mill.client().get("/statistics/").status_code == 403
     assert mill.anonymous().get("/statistics/").status_code == 401
+
+
+def test_prometheus_gets_the_same_figures(mill: Any) -> None:
+    mill.finish(mill.running(), "fail")
+    mill.task(queue='a"b\\c')
+    mill.store.suspend_queue("c", mill.clock.time)
+    mill.store.exchange("a", Report(lateness=[3_000, 4_000, 400 * SECOND], late=1), None, mill.clock.time)
+    mill.pass_time(MINUTE)
+    answer = mill.admin.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = answer.text.splitlines()
+    assert answer.text.endswith("\n")
+    for line in (
+        "# TYPE headbox_tasks gauge",
+        r'headbox_tasks{queue="a\"b\\c",state="waiting"} 1',
+        r'headbox_oldest_ready_seconds{queue="a\"b\\c"} 60.0',
+        'headbox_queue_suspended{queue="c"} 1.0',
+        "headbox_tasks_enqueued_total 4",
+        'headbox_runs_ended_total{outcome="error"} 1',
+        'headbox_runs_ended_total{outcome="finished"} 0',
+        "headbox_late_starts_total 1",
+        'headbox_start_lateness_seconds_bucket{le="0.005"} 2',
+        'headbox_start_lateness_seconds_bucket{le="500.0"} 3',
+        'headbox_start_lateness_seconds_bucket{le="+Inf"} 3',
+        "headbox_start_lateness_seconds_count 3",
+        "headbox_workers 1",
+    ):
+        assert line in lines
+    sample = re.compile(r'[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.]+')
+    assert all(line.startswith("# ") or sample.fullmatch(line) for line in lines)
+    assert mill.client().get("/metrics").status_code == 403
