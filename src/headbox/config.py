@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8000
     prefix: str = "/"
+    metrics_port: int | None = None
     concurrency: int = 4
     queues: tuple[str, ...] = ()
     secret_keys: tuple[str, ...] = ()
@@ -276,6 +277,7 @@ SETTINGS: Final = (
     Setting("host", HOST, "the address that the API listens on"),
     Setting("port", _whole(0, "a port from 1 to 65535, or 0 for any free one", 65535), "the port of the API"),
     Setting("prefix", _path("one like /pulp/api, or / for none"), "the path that the API is mounted under"),
+    Setting("metrics_port", _whole(1, "a port from 1 to 65535", 65535), "a port for /metrics alone, open to all; none"),
     Setting("concurrency", _whole(1, "1 to 1024", 1024), "children of a worker, and the weight of tasks it carries"),
     Setting("queues", QUEUES, "the queues that a worker serves; none: all"),
     Setting("secret_keys", KEYS, "keys that sign payloads: the first signs, all verify", secret=True),

@@ -10,7 +10,17 @@ import rich_click as click
 from headbox.config import BY_NAME, Loaded, Settings, load_settings
 from headbox.domain.errors import ConfigError
 
-API: Final = ("database", "host", "port", "prefix", "allowed_hosts", "trusted_proxies", "finished_lifetime", "grace")
+API: Final = (
+    "database",
+    "host",
+    "port",
+    "prefix",
+    "metrics_port",
+    "allowed_hosts",
+    "trusted_proxies",
+    "finished_lifetime",
+    "grace",
+)
 WORK: Final = (
     "app",
     "database",

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headbox.domain.errors import StorageError
 from headbox.domain.states import INCOMPLETE
 from headbox.domain.statistics import Period, Statistics
 from headbox.domain.task import SECOND
+from headbox.web.problems import Problem, problem_of
+from headbox.web.replies import Reply, problem_reply, send_reply
+from headbox.web.service import Service
 
+PATH: Final = "/metrics"
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -34,6 +42,33 @@ def expose(statistics: Statistics, workers: int) -> str:
         _family("headbox_workers", "gauge", "Workers that are registered.", [({}, workers)]),
     )
     return "".join(families)
+
+
+def with_metrics_apart(app: ASGIApp, service: Service, port: int) -> ASGIApp:
+    """The application, and on that port nothing but its metrics, without credentials: they name queues and no tasks."""
+
+    async def apart(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (scope.get("server") or ("", 0))[1] != port:
+            await app(scope, receive, send)
+            return
+        reply = (
+            await _metrics(service) if scope["path"] == PATH else problem_reply(Problem(404, f"only {PATH} is here"))
+        )
+        await send_reply(send, reply, head=scope["method"] == "HEAD")
+
+    return apart
+
+
+async def _metrics(service: Service) -> Reply:
+    def read() -> str:
+        store = service.queue.store
+        return expose(store.statistics(service.queue.clock.now()), len(store.workers()))
+
+    try:
+        text = await asyncio.get_running_loop().run_in_executor(service.threads, read)
+    except StorageError as error:
+        return problem_reply(problem_of(error))
+    return Reply(200, text.encode(), CONTENT_TYPE)
 
 
 def _lateness(total: Period) -> str:

@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Final
@@ -21,6 +21,7 @@ from headbox.domain.errors import ConfigError
 from headbox.domain.task import SECOND
 from headbox.task_queue.queue import TaskQueue
 from headbox.web.app import build, with_health_at_root
+from headbox.web.metrics import with_metrics_apart
 from headbox.web.problems import CONTENT_TYPE, Problem
 from headbox.web.replies import CUT
 from headbox.web.service import Service
@@ -123,16 +124,18 @@ def serve_api(queue: TaskQueue, settings: Settings, announce: Callable[[str], ob
 
 
 class Running:
-    """A server and the socket it is bound to."""
+    """A server and the sockets it is bound to: its own, and one for metrics alone."""
 
-    def __init__(self, server: Server, listener: socket.socket) -> None:
+    def __init__(self, server: Server, listener: socket.socket, *others: socket.socket) -> None:
         self.server = server
         self.listener = listener
+        self._others = others
 
     def run_on_socket(self) -> None:
         """Serves until it is told to stop."""
-        with self.listener:
-            self.server.run(sockets=[self.listener])
+        with ExitStack() as open_sockets:
+            sockets = [open_sockets.enter_context(each) for each in (self.listener, *self._others)]
+            self.server.run(sockets=sockets)
 
     def stop(self) -> None:
         """Asks it to stop; from any thread."""
@@ -145,8 +148,12 @@ def make_server(queue: TaskQueue, settings: Settings, announce: Callable[[str], 
     address = url(settings, listener)
     api = build(queue, settings)
     app = api if settings.prefix == "/" else with_health_at_root(api, settings.prefix)
+    others = []
+    if settings.metrics_port is not None:
+        others.append(listen(settings.host, settings.metrics_port, "--metrics-port"))
+        app = with_metrics_apart(app, api.service, settings.metrics_port)
     server = Server(configuration(app, settings), api.service, lambda: announce(address))
-    return Running(server, listener)
+    return Running(server, listener, *others)
 
 
 def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
@@ -169,7 +176,7 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     )
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     """A socket bound to that address; 0 is any free port. ConfigError, naming the option, where that cannot be."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -182,17 +189,17 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except PermissionError:
         listener.close()
-        raise ConfigError(f"this user may not listen on port {port}; choose one from 1024 up with --port") from None
+        raise ConfigError(f"this user may not listen on port {port}; choose one from 1024 up with {option}") from None
     except OSError as error:
         listener.close()
-        raise ConfigError(_why_not(host, port, error)) from None
+        raise ConfigError(_why_not(host, port, error, option)) from None
     listener.setblocking(False)
     return listener
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
+def _why_not(host: str, port: int, error: OSError, option: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken by another process; choose another with --port"
+        return f"port {port} on {host} is taken by another process; choose another with {option}"
     return f"cannot listen on {host} ({error.strerror}); give an address of this machine with --host"
 
 

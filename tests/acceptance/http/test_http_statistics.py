@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import re
+import socket
 from typing import Any
+
+import httpx2 as httpx
 
 from headbox.domain.task import MINUTE, SECOND
 from headbox.storage.records import Report
@@ -83,3 +86,15 @@ def test_prometheus_gets_the_same_figures(mill: Any) -> None:
     sample = re.compile(r'[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.]+')
     assert all(line.startswith("# ") or sample.fullmatch(line) for line in lines)
     assert mill.client().get("/metrics").status_code == 403
+
+
+def test_a_port_of_its_own_gives_metrics_and_nothing_else(mill: Any, serve: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = serve(metrics_port=port)
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        answer = client.get(f"http://127.0.0.1:{port}/metrics")
+        assert answer.status_code == 200 and "headbox_workers 1" in answer.text.splitlines()
+        assert client.get(f"http://127.0.0.1:{port}/tasks/").status_code == 404
+        assert client.get(f"{address}metrics").status_code == 401
