@@ -55,7 +55,7 @@ PAGE: Final = Page(
     load=load,
     owner_too=True,
     parameters=(*PARAMETERS, CURSOR),
-    fragments=("rows",),
+    fragments=("count", "rows"),
 )
 
 
