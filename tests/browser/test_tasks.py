@@ -143,6 +143,20 @@ def test_a_schedule_is_run_before_its_time_from_the_page_of_all(visitor: Visitor
     assert site.state(id) == "waiting"
 
 
+def test_a_task_says_that_its_queue_is_suspended_and_runs_when_it_is_resumed(visitor: Visitor, site: Site) -> None:
+    page = visitor.enter("/ui/workers/", "olga")
+    site.fill(1, queue="reports")
+    page.get_by_role("button", name="suspend the queue reports").click()
+    body = {"method_name": "schedule_syncs", "queue": "reports"}
+    id = site.post("/tasks/", body)["id"]
+    page.goto(f"/ui/tasks/{id}/")
+    status = page.locator("#status")
+    expect(status.get_by_label("Why it does not run yet")).to_contain_text("its queue reports is suspended")
+    other = visitor.enter("/ui/workers/", "olga")
+    other.get_by_role("button", name="resume the queue reports").click()
+    expect(status).to_contain_text("finished")
+
+
 # Whether runs of the minute in progress are known, and a bar stands in the last 61st of the plot.
 DRAWN = """() => {
     const chart = document.querySelector('[data-chart=throughput]');
