@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def test_the_documentation_is_readable_in_both_themes(visitor: Visitor, theme: str) -> None:
     page = visitor.open("/docs/", color_scheme=theme)
     expect(page.get_by_role("heading", name="Headbox")).to_be_visible()
-    for call in page.locator("details").all():
+    for call in page.locator("details").all()[::8]:  # axe takes seconds for all
         call.evaluate("each => { each.open = true }")
     check_access(page)
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.site import PASSWORD, Site
 from tests.browser.watching import Watch
 
-PATIENCE: Final = 30_000  # milliseconds after which what has not appeared is a failure
+PATIENCE: Final = 60_000  # milliseconds after which what has not appeared is a failure
 expect.set_options(timeout=PATIENCE)
 
 
