@@ -3,6 +3,7 @@ violation, in a sentence; the rest are figures."""
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter, defaultdict
 from itertools import pairwise
 from statistics import median_low
@@ -20,7 +21,8 @@ ENDS: Final = {
 DELAYED: Final = ("linger",)  # may be asked for with a delay
 SHOWN: Final = 20  # violations of one kind
 LOSSES: Final = 3  # in a row, after which a task is given up
-LEFT_BEHIND: Final = 30_000_000  # microseconds that no task waits longer than those that were accepted with it
+SECOND: Final = 1_000_000
+LEFT_BEHIND: Final = 30  # seconds in which others begin that no task waits longer than those that were accepted with it
 OVERDUE: Final = 2_000_000  # microseconds after its loss in which a run may still have begun: clocks differ
 # What can keep a worker from logging what it has just committed.
 SILENCING: Final = (
@@ -194,22 +196,24 @@ def _judge_executions(evidence: Evidence, verdict: Verdict) -> None:
 
 
 def _judge_waits(evidence: Evidence, verdict: Verdict) -> None:
-    """No task lies about while those that were accepted in the same second have long begun, unless its run was lost:
-    one that is stuck must not be hidden by the next fault, which sets it free."""
+    """No task lies about while others begin, those that were accepted in the same second first of all, unless its run
+    was lost: one that is stuck must not be hidden by the next fault, which sets it free."""
+    lively = sorted({lines[0].time // SECOND for lines in evidence.starts.values()})
     begun: dict[int, list[tuple[int, str]]] = defaultdict(list)
     for runs in evidence.archive.values():
         accepted = evidence.ledger.times.get(runs[0].token)
         lines = evidence.starts.get((runs[0].id, 1))
         if accepted is not None and lines and runs[0].schedule_name is None and runs[0].method_name not in DELAYED:
-            begun[accepted // 1_000_000].append((lines[0].time, runs[0].id))
+            begun[accepted // SECOND].append((lines[0].time // SECOND, runs[0].id))
     longest = 0
     for together in begun.values():
-        usual = median_low(time for time, _ in together)
-        for time, id in together:
-            longest = max(longest, time - usual)
-            if time - usual > LEFT_BEHIND:
-                verdict.blame("left behind", f"{id} began {(time - usual) / 1e6:.1f} s after its contemporaries")
-    verdict.figures["longest wait behind contemporaries (milliseconds)"] = longest // 1000
+        usual = bisect(lively, median_low(second for second, _ in together))
+        for second, id in together:
+            waited = bisect(lively, second) - usual
+            longest = max(longest, waited)
+            if waited > LEFT_BEHIND:
+                verdict.blame("left behind", f"{id} began {waited} s after its contemporaries, and others meanwhile")
+    verdict.figures["longest wait behind contemporaries while others began (seconds)"] = longest
 
 
 def _judge_schedule(runs: list[Run], evidence: Evidence, verdict: Verdict) -> None:

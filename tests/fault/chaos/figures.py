@@ -13,7 +13,7 @@ def lines(outcome: Outcome) -> Iterator[str]:
     """What `make chaos` prints."""
     plan, verdict = outcome.plan, outcome.verdict
     yield f"chaos on {plan.database}, seed {plan.seed}: {outcome.seconds:.0f} s, {len(outcome.periods)} faults"
-    yield from (f"  {name:<52}{number:>10,}" for name, number in verdict.figures.items())
+    yield from (f"  {name:<66}{number:>10,}" for name, number in verdict.figures.items())
     yield ""
     yield from _faults(outcome)
     yield ""
