@@ -172,6 +172,7 @@ def lists(crowd: Crowd, archived: int, span: int) -> None:
         show(f"{archived:,} archived, {name}", "page ms", _three(partial(store.find, filter, now, 100)))
         show(f"{archived:,} archived, {name}", "count ms", _three(partial(store.count, filter, now)))
         show(f"{archived:,} archived, {name}", "counted", f"{store.count(filter, now):,}")
+    show(f"{archived:,} archived", "statistics ms", _three(lambda: store.statistics(crowd.queue.clock.now())))
 
 
 def _three(work: Callable[[], object]) -> str:

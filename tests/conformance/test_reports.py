@@ -216,3 +216,10 @@ def test_progress_is_recorded_for_the_run_that_is_meant_alone(scene: Scene) -> N
 def test_an_empty_report_says_nothing(scene: Scene) -> None:
     assert not Report() and Report(releases=[Release("x", 1)])
     scene.store.exchange("a", Report(), None, scene.now)
+
+
+@pytest.mark.parametrize("result", [b"\xff\xfe", b"\x80\x05N.", '"ü"'.encode()])
+def test_a_result_is_kept_as_it_came_whatever_it_is(scene: Scene, result: bytes) -> None:
+    task = scene.running()
+    scene.finish(task, result=result)
+    assert scene.get(task).state == "finished" and scene.get(task).result == result

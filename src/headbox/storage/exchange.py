@@ -81,8 +81,14 @@ _queue_and_claimed = attrgetter("queue", "claimed_state")
 
 
 def _is_text(result: bytes | None) -> bool:
-    """Whether a result payload is JSON, which a set of rows can carry (a pickle is not)."""
-    return result is None or not result.startswith(b"\x80")
+    """Whether a result payload is JSON, which a set of rows can carry (a pickle is not, nor what a disk has spoiled)."""
+    if result is None or result.isascii():
+        return True
+    try:
+        result.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _finish_singly(
