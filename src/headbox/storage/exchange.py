@@ -81,7 +81,7 @@ _queue_and_claimed = attrgetter("queue", "claimed_state")
 
 
 def _is_text(result: bytes | None) -> bool:
-    """Whether a result payload is JSON, which a set of rows can carry (a pickle is not, nor what a disk has spoiled)."""
+    """Whether a result payload is text, which a set of rows can carry (no pickle is, nor what a disk has spoiled)."""
     if result is None or result.isascii():
         return True
     try:
