@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from headbox.domain.errors import NonUniqueTask
 from headbox.domain.outcomes import Outcome
@@ -200,6 +201,35 @@ def test_old_minutes_are_forgotten_and_the_days_stay(scene: Scene) -> None:
     assert statistics.total.finished == 2
     scene.pass_time(100 * DAY)
     assert scene.store.statistics(scene.now).days == ()
+    assert [day.finished for day in scene.store.days(scene.now)] == [1, 1]
+    scene.pass_time(400 * DAY)
+    assert scene.store.days(scene.now) == []
+
+
+def test_days_tell_what_is_folded_and_what_is_not(scene: Scene) -> None:
+    scene.finish(scene.running())
+    scene.pass_time(MINUTE)
+    fold_all(scene)
+    scene.finish(scene.running(), "fail")
+    (day,) = scene.store.days(scene.now)
+    assert (day.start_time, day.finished, day.error) == (scene.now - scene.now % DAY, 1, 1)
+
+
+def test_ends_are_counted_by_day_as_far_back_as_the_filter_says(scene: Scene) -> None:
+    today = scene.now - scene.now % DAY
+    scene.finish(scene.running(method_name="ship"))
+    scene.pass_time(DAY)
+    scene.finish(scene.running(method_name="ship"), "fail")
+    scene.finish(scene.running(method_name="ship"))
+    scene.finish(scene.running())
+    shipped = Filter(states=("archived",), method_names=("ship",))
+    ends = scene.store.ends_by_day(shipped, scene.now)
+    assert ends.days == {today: {"finished": 1}, today + DAY: {"error": 1, "finished": 1}} and ends.since is None
+    failed = replace(shipped, outcomes=("error",))
+    assert scene.store.ends_by_day(failed, scene.now).days == {today + DAY: {"error": 1}}
+    latest = scene.store.ends_by_day(replace(shipped, newest=3), scene.now)
+    assert latest.days == {today + DAY: {"error": 1, "finished": 1}} and latest.since == scene.now
+    assert scene.store.ends_by_day(Filter(states=("archived",), text="nothing"), scene.now).days == {}
 
 
 def test_lateness_is_told_by_classes(scene: Scene) -> None:

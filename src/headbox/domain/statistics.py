@@ -4,7 +4,7 @@ the rows, the API and the terminal show the values)."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -102,11 +102,8 @@ def summarise(
 ) -> Statistics:
     """The statistics from rows: (queue, state, number), (span, start of the period, what, how often) and (queue, due
     time of its first ready task); and suspended queues, since when. Rows that say the same add up."""
-    happening: dict[tuple[Span, Instant], Counter[str]] = {}
-    for span, start, what, number in happened:
-        happening.setdefault((span, start), Counter())[what] += number
+    happening = _add_up(happened)
     fine = {start: counter for (span, start), counter in happening.items() if span == FINE and start <= now}
-    days = sorted((start, counter) for (span, start), counter in happening.items() if span == COARSE)
     queues = _queues(now, counts, ready, suspended)
     oldest = [queue.oldest_ready for queue in queues if queue.oldest_ready is not None]
     return Statistics(
@@ -119,8 +116,26 @@ def summarise(
         hour=_since(fine, now - HOUR),
         total=_period(0, happening.get((EVER, 0), Counter())),
         minutes=tuple(_minute(fine, now - now % MINUTE - ago * MINUTE) for ago in reversed(range(MINUTES))),
-        days=tuple(_period(start, counter) for start, counter in days if start > now - DAYS * DAY),
+        days=tuple(_days(happening, now - DAYS * DAY)),
     )
+
+
+def summarise_days(happened: Iterable[tuple[Span, Instant, str, int]], since: Instant) -> list[Period]:
+    """The UTC days since then on which something has happened, oldest first, from rows as for `summarise`."""
+    return list(_days(_add_up(happened), since))
+
+
+def _days(happening: Mapping[tuple[Span, Instant], Counter[str]], since: Instant) -> Iterator[Period]:
+    for (span, start), counter in sorted(happening.items()):
+        if span == COARSE and start > since:
+            yield _period(start, counter)
+
+
+def _add_up(happened: Iterable[tuple[Span, Instant, str, int]]) -> dict[tuple[Span, Instant], Counter[str]]:
+    happening: dict[tuple[Span, Instant], Counter[str]] = {}
+    for span, start, what, number in happened:
+        happening.setdefault((span, start), Counter())[what] += number
+    return happening
 
 
 def _queues(

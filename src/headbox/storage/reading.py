@@ -17,9 +17,9 @@ import msgspec
 
 from headbox.domain.errors import InvalidFilter, UnknownName, UnknownTask
 from headbox.domain.states import COMPLETE, INCOMPLETE, RESET, RUNNING, SUSPENDED, WAITING, Event
-from headbox.domain.task import FIELDS, Instant, Span, Task
-from headbox.storage.database import Transaction
-from headbox.storage.records import End, Filter, Job, Page, StateFilter
+from headbox.domain.task import DAY, FIELDS, Instant, Span, Task
+from headbox.storage.database import Row, Transaction
+from headbox.storage.records import End, EndsByDay, Filter, Job, Page, StateFilter
 
 # What each state filter means: live states, final states of the recent past, or the archive.
 LIVE_STATES: dict[StateFilter, tuple[str, ...]] = {
@@ -168,18 +168,31 @@ class Selection:
         if after is not None:
             place = ", ".join(self._parameter(value) for value in (after.finish_time, after.id, after.run))
             bounds.append(f"(finish_time, id, run) < ({place})")
-        if self._newest is not None and conditions:
-            bounds += self._no_further(tx, bounds, self._newest)
-        return f"FROM headbox_task_history{_where([*bounds, *conditions])}"
+        last = self._last(tx, bounds) if conditions else None
+        return f"FROM headbox_task_history{_where([*bounds, *self._no_further(last), *conditions])}"
 
-    def _no_further(self, tx: Transaction, bounds: Sequence[str], newest: int) -> list[str]:
-        """The bound that leaves so many runs; none where there are fewer. Read off the index alone."""
-        place = f"ORDER BY {_NEWEST_FIRST} LIMIT 1 OFFSET {self._parameter(newest - 1)}"
+    def _last(self, tx: Transaction, bounds: Sequence[str]) -> Row | None:
+        """The last run that is looked at; None where all are. Read off the index alone."""
+        if self._newest is None:
+            return None
+        place = f"ORDER BY {_NEWEST_FIRST} LIMIT 1 OFFSET {self._parameter(self._newest - 1)}"
         sql = f"SELECT finish_time, id, run FROM headbox_task_history{_where(bounds)} {place}"
-        last = next(iter(tx.select(sql, self._parameters)), None)
+        return next(iter(tx.select(sql, self._parameters)), None)
+
+    def _no_further(self, last: Row | None) -> list[str]:
         if last is None:
             return []
         return [f"(finish_time, id, run) >= ({', '.join(self._parameter(value) for value in last)})"]
+
+    def days(self, tx: Transaction) -> EndsByDay:
+        """How archived runs have ended, by UTC day."""
+        last, day = self._last(tx, self._ended), self._parameter(DAY)
+        where = _where([*self._ended, *self._no_further(last), *(self._archived or ())])
+        sql = f"SELECT finish_time / {day} * {day}, state, count(*) FROM headbox_task_history{where} GROUP BY 1, 2"
+        found: dict[Instant, dict[str, int]] = {}
+        for start, state, number in tx.select(sql, self._parameters):
+            found.setdefault(start, {})[state] = number
+        return EndsByDay(found, None if last is None else last[0])
 
     def ids(self, tx: Transaction, event: Event, after: Cursor, limit: int) -> tuple[list[str], Cursor | None]:
         """The tasks that `event` may change, from behind `after`: those that are not complete, or for a reset those

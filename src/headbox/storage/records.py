@@ -186,6 +186,14 @@ class End(msgspec.Struct, frozen=True, array_like=True):
     finish_time: Instant
 
 
+class EndsByDay(msgspec.Struct, frozen=True):
+    """How runs have ended, by the UTC day on which they did. `since`: when the oldest that was looked at ended; None:
+    all were."""
+
+    days: dict[Instant, dict[str, int]]
+    since: Instant | None
+
+
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """A person or script that may call the API."""
 

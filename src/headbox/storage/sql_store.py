@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from headbox.domain.errors import NonUniqueTask
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import Event as TaskEvent
-from headbox.domain.statistics import QueueCounts, Statistics
+from headbox.domain.statistics import Period, QueueCounts, Statistics
 from headbox.domain.task import SECOND, Instant, Span, Task
 from headbox.domain.waiting import Surroundings
 from headbox.identifiers import earliest_id
@@ -22,6 +22,7 @@ from headbox.storage.records import (
     Callable,
     ClaimRequest,
     End,
+    EndsByDay,
     Event,
     Exchange,
     Filter,
@@ -313,6 +314,12 @@ class SQLStore:
             while self.fold(now) == statistics.BATCH:
                 pass
         return reading.statistics
+
+    def days(self, now: Instant) -> list[Period]:
+        return self._database.read(lambda tx: statistics.days(tx, now, self._first_unfolded))
+
+    def ends_by_day(self, filter: Filter, now: Instant) -> EndsByDay:
+        return self._database.read(lambda tx: self._select(filter, now).days(tx))
 
     def is_foldable(self, now: Instant) -> bool:
         return self._database.read(lambda tx: statistics.is_foldable(tx, now, self._first_unfolded))

@@ -4,15 +4,16 @@ changes as rows of its own, the upkeep folds these into counts, and who reads ta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from headbox.domain.statistics import COARSE, EVER, FINE, Statistics, summarise
+from headbox.domain.statistics import COARSE, DAYS, EVER, FINE, Period, Statistics, summarise, summarise_days
 from headbox.domain.task import DAY, HOUR, SECOND, Instant, Span
-from headbox.storage.database import Transaction
+from headbox.storage.database import Row, Transaction
 from headbox.storage.tally import CHANGE, Tally
 
 T = TypeVar("T")
+Happened = tuple[Span, Instant, str, int]  # within a period of that length: what, and how often
 
 FINE_LIFETIME: Span = 2 * HOUR
 COARSE_LIFETIME: Span = 400 * DAY
@@ -70,21 +71,33 @@ def _start(time: Instant, span: Span) -> Instant:
 
 def read(tx: Transaction, now: Instant, since: str) -> Reading:
     """The statistics, and how many changes had to be added up for them."""
-    fine_since, coarse_since = now - 2 * HOUR, now - COARSE_LIFETIME
-    folded = tx.all("periods", fine=FINE, coarse=COARSE, fine_since=fine_since, coarse_since=coarse_since)
+    folded = _folded(tx, now - 2 * HOUR, now - DAYS * DAY)
     changes = tx.all("recent_changes", fine=FINE, since=since)
-    recent = [
-        (span, _start(time, span), what, number)
-        for time, what, number, _ in changes
-        if what is not None
-        for span in SPANS
-    ]
+    recent = _recent(changes)
     counts = tx.all("counts", since=since)
     ready = [(queue, first_time) for queue, _, _, first_time in tx.all("levels", queues=None)]
     (first,) = tx.one("first_unfolded", since=since) or ("0",)
     unfolded = sum(rows for *_, rows in changes)
     suspended: dict[str, Instant] = dict(tx.all("suspended_queues"))
     return Reading(summarise(now, counts, (*folded, *recent), ready, suspended), unfolded, first)
+
+
+def days(tx: Transaction, now: Instant, since: str) -> list[Period]:
+    """The UTC days on which something has happened, as far back as they are kept, oldest first."""
+    folded = _folded(tx, now, now - COARSE_LIFETIME)
+    recent = _recent(tx.all("recent_changes", fine=FINE, since=since))
+    return summarise_days((*folded, *recent), now - COARSE_LIFETIME)
+
+
+def _folded(tx: Transaction, fine_since: Instant, coarse_since: Instant) -> list[Happened]:
+    rows = tx.all("periods", fine=FINE, coarse=COARSE, fine_since=fine_since, coarse_since=coarse_since)
+    return [(span, start, what, number) for span, start, what, number in rows]
+
+
+def _recent(changes: Sequence[Row]) -> list[Happened]:
+    """What is not folded yet, in each of its periods."""
+    told = [(time, what, number) for time, what, number, _ in changes if what is not None]
+    return [(span, _start(time, span), what, number) for time, what, number in told for span in SPANS]
 
 
 class Reading(NamedTuple):

@@ -13,7 +13,7 @@ from headbox.config import without_password
 from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import Event as TaskEvent
-from headbox.domain.statistics import QueueCounts, Statistics
+from headbox.domain.statistics import Period, QueueCounts, Statistics
 from headbox.domain.task import HOUR, Instant, Span, Task
 from headbox.domain.waiting import Surroundings
 from headbox.storage.feed import Feed
@@ -21,6 +21,7 @@ from headbox.storage.records import (
     Callable,
     ClaimRequest,
     End,
+    EndsByDay,
     Event,
     Exchange,
     Filter,
@@ -276,6 +277,14 @@ class Store(Protocol):
     def statistics(self, now: Instant) -> Statistics:
         """How many incomplete tasks there are, by state and queue, and what has happened lately; at the same cost
         however many tasks there are."""
+
+    def days(self, now: Instant) -> list[Period]:
+        """The UTC days on which something has happened, oldest first, for a year and a little; what has happened to
+        runs that are no longer kept too."""
+
+    def ends_by_day(self, filter: Filter, now: Instant) -> EndsByDay:
+        """How the archived runs that the filter finds have ended; no more than `filter.newest` are looked at."""
+        ...
 
     def is_foldable(self, now: Instant) -> bool:
         """Whether `fold` has something to do. Reads only."""

@@ -45,6 +45,7 @@ NAVIGATION: Final = (
     Entry("Tasks", "/ui/tasks/", "caller"),
     Entry("Schedules", "/ui/schedules/", Permission.READ),
     Entry("Send", "/ui/send/", Permission.CREATE),
+    Entry("History", "/ui/history/", Permission.READ),
     Entry("Workers", "/ui/workers/", Permission.READ),
     Entry("Audit", "/ui/audit/", "super user"),
 )
