@@ -23,11 +23,11 @@ class Sizes:
     scheduled: int = _size(200, "tasks scheduled over ten seconds: few")
     scheduled_many: int = _size(10_000, "tasks scheduled over ten seconds: many")
     schedule_seconds: float = _size(10.0, "over which they are scheduled")
-    idle_seconds: float = _size(60.0, "that an idle service is watched")
-    memory_tasks: int = _size(200_000, "tasks after which a worker's memory is looked at again")
+    idle_seconds: float = _size(30.0, "that an idle service is watched")
+    memory_tasks: int = _size(100_000, "tasks after which a worker's memory is looked at again")
     waiting: int = _size(2_000_000, "tasks of the large backlog")
     future: int = _size(1_000_000, "future tasks of a higher priority")
-    crowded_drain: int = _size(60_000, "tasks of a drain with much else in the database")
+    crowded_drain: int = _size(40_000, "tasks of a drain with much else in the database")
     killed: int = _size(200, "tasks amid which the worker is killed")
     http_seconds: float = _size(3.0, "that each call over HTTP is repeated")
     listed: int = _size(10_000, "tasks in the list that is timed")
@@ -36,11 +36,13 @@ class Sizes:
     archived: int = _size(1_000_000, "archived runs")
     peer_singles: int = _size(1000, "single enqueues of a peer")
     peer_starts: int = _size(100, "timed starts of a peer")
-    peer_seconds: float = _size(8.0, "that a peer's drain may take: slow peers get fewer tasks")
+    peer_seconds: float = _size(4.0, "that a peer's drain may take: slow peers get fewer tasks")
 
 
 DEFAULT = Sizes()
-FULL = replace(DEFAULT, memory_tasks=1_000_000, archived=10_000_000, crowded_drain=200_000, peer_seconds=60.0)
+FULL = replace(
+    DEFAULT, idle_seconds=60.0, memory_tasks=1_000_000, archived=10_000_000, crowded_drain=200_000, peer_seconds=20.0
+)
 TINY = Sizes(
     rounds=1, singles=10, bulk=50, drain=50, starts=3, scheduled=3, scheduled_many=5, schedule_seconds=0.2,
     idle_seconds=0.2, memory_tasks=50, waiting=200, future=100, crowded_drain=50, killed=12, http_seconds=0.05,
