@@ -34,7 +34,7 @@ check: install ## Check lint, format, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: install ## Measure Headbox, what its databases allow, and its peers: ARGS="--only W1 W2 --peers pgqueuer --write"
+bench: install ## Measure Headbox, what its databases allow, and its peers: ARGS="--only W1 W2 --peers pgqueuer"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 chaos: install ## Break everything under load, and see what is kept: ARGS='--database postgres --seconds 600 --tasks 100000'

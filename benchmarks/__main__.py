@@ -19,7 +19,7 @@ from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.measure import measure as measure_peer
 from benchmarks.peers.stores import Stores
 from benchmarks.scene import PostgresSite, Site, SQLiteSite
-from benchmarks.sizes import DEFAULT, FULL, TINY, Sizes
+from benchmarks.sizes import DEFAULT, FULL, TINY, Sizes, described
 from benchmarks.workloads import WORKLOADS
 from servers.postgres import Server
 
@@ -27,18 +27,20 @@ KEPT = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Parses the sizes, runs, prints and, if asked to, writes docs/performance.md."""
+    """Parses the sizes, runs, prints, writes docs/performance.md."""
     options = parse()
     if options.from_file:
         results = Results.read(options.from_file)
     else:
-        results = Results()
-        results.about = about()
-        run(results, options, sizes_of(options))
+        results, sizes = Results(), sizes_of(options)
+        results.about = {**about(), "sizes": described(sizes)}
+        run(results, options, sizes)
         results.save(options.keep / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json")
     print("\n".join(report.text(results)))
-    if options.write:
-        report.write(results, options.write)
+    place = options.write or (report.DOCS if is_whole(options) and not options.from_file else None)
+    if place is not None:
+        report.write(results, place)
+        print(f"\nWritten to {place / report.PAGE}")
 
 
 def parse() -> argparse.Namespace:
@@ -50,7 +52,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="ten million archived runs, and longer drains")
     parser.add_argument("--tiny", action="store_true", help="to see that it works")
     parser.add_argument(
-        "--write", type=Path, nargs="?", const=report.DOCS, metavar="DOCS", help="write performance.md and its charts"
+        "--write",
+        type=Path,
+        nargs="?",
+        const=report.DOCS,
+        metavar="FOLDER",
+        help="write performance.md and its charts, as is done in docs/ when nothing is left out",
     )
     parser.add_argument("--keep", type=Path, default=KEPT, metavar="FOLDER", help="where the run is kept")
     parser.add_argument("--from-file", type=Path, help="show a run that was kept in benchmarks/results")
@@ -59,6 +66,12 @@ def parse() -> argparse.Namespace:
         meaning = f"{field.metadata['meaning']} [{field.default}]"
         parser.add_argument(option, type=type(field.default), metavar="N", help=meaning)
     return parser.parse_args()
+
+
+def is_whole(options: argparse.Namespace) -> bool:
+    """Whether everything is measured, and at sizes that mean something."""
+    everything = (set(TITLES), {SQLITE, POSTGRES}, set(PEERS))
+    return not options.tiny and (set(options.only), set(options.databases), set(options.peers)) == everything
 
 
 def sizes_of(options: argparse.Namespace) -> Sizes:

@@ -12,6 +12,7 @@ from benchmarks.peers.catalogue import PEERS
 from benchmarks.targets import Row, judge
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
+PAGE: Final = "performance.md"
 TARGETS_HEAD: Final = ("what", "database", "Headbox", "to reach", "that is", "ratio", "reached")
 PEERS_HEAD: Final = ("contender", "kept in", "accepted is durable")
 Table = list[tuple[str, ...]]
@@ -116,13 +117,13 @@ def write(results: Results, docs: Path) -> None:
     images.mkdir(parents=True, exist_ok=True)
     for workload in workloads(results):
         (images / f"performance-{workload.lower()}.svg").write_text(draw(results, workload))
-    (docs / "performance.md").write_text("\n".join(_page(results)) + "\n")
+    (docs / PAGE).write_text("\n".join(_page(results)) + "\n")
 
 
 def _page(results: Results) -> Iterator[str]:
     yield "# What was measured"
     yield ""
-    yield "Written by `make bench ARGS=--write` alone. All of it ran on one machine in one run: ratios are the"
+    yield "Written by `make bench` alone. All of it ran on one machine in one run: ratios are the"
     yield "result, absolute figures move with the machine. What was measured several times is a median."
     yield "[Where a task's microseconds go](explanation/performance.md) explains the figures."
     yield ""

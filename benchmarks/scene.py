@@ -56,7 +56,8 @@ class Scene:
     def process(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """`headbox work` or `api`, from when it is ready until it has drained. What it reported is its `.report`."""
         reader, writer = os.pipe()
-        command = [sys.executable, "-m", "headbox", *words, "--status-fd", str(writer)]
+        words = (*words, "--status-fd", str(writer), "--parent", str(os.getpid()))  # it does not outlive us
+        command = [sys.executable, "-m", "headbox", *words]
         process = subprocess.Popen(command, pass_fds=[writer], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(writer)
         with os.fdopen(reader) as status:

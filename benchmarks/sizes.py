@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -48,3 +48,8 @@ TINY = Sizes(
     idle_seconds=0.2, memory_tasks=50, waiting=200, future=100, crowded_drain=50, killed=12, http_seconds=0.05,
     listed=20, listed_many=30, mixed=6, archived=100, peer_singles=5, peer_starts=3, peer_seconds=0.1,
 )  # fmt: skip
+
+
+def described(sizes: Sizes) -> str:
+    """All of them, as a run says them."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in asdict(sizes).items())

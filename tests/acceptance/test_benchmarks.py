@@ -34,6 +34,7 @@ def test_the_workloads_run_and_their_tables_come_out(database: str, tmp_path: Pa
     if "W7" in RUNS[database]:
         assert results.get("w7.lost", database) == 0
     page = (tmp_path / "performance.md").read_text()
+    assert "| sizes | rounds 1, singles 10," in page
     for workload in RUNS[database]:
         assert f"## {workload}: " in page and f"\n{workload}  " in done.stdout
         ElementTree.parse(tmp_path / "images" / f"performance-{workload.lower()}.svg")
