@@ -34,13 +34,14 @@ def main() -> None:
     else:
         results, sizes = Results(), sizes_of(options)
         results.about = {**about(), "sizes": described(sizes)}
-        run(results, options, sizes)
-        results.save(options.keep / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json")
+        run(results, options, sizes, options.keep / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json")
     print("\n".join(report.text(results)))
     place = options.write or (report.DOCS if is_whole(options) and not options.from_file else None)
     if place is not None:
         report.write(results, place)
         print(f"\nWritten to {place / report.PAGE}")
+    if set(results.notes) - {peer.title for peer in PEERS.values()}:
+        sys.exit(1)
 
 
 def parse() -> argparse.Namespace:
@@ -81,22 +82,32 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
     return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
-def run(results: Results, options: argparse.Namespace, sizes: Sizes) -> None:
-    """One workload after another, each on every database, then the peers."""
+def run(results: Results, options: argparse.Namespace, sizes: Sizes, kept: Path) -> None:
+    """One workload after another, each on every database, then the peers. What there is is kept after each of them."""
     server = Server()
     try:
         sites: dict[str, Site] = {SQLITE: SQLiteSite(), POSTGRES: PostgresSite(server)}
         for workload in options.only:
             for site in (sites[name] for name in options.databases):
                 with told(f"{workload} on {site.name}"):
-                    for measured in WORKLOADS[workload](site, sizes):
-                        results.add(site.name, measured)
+                    measure(results, workload, site, sizes)
+                results.save(kept)
         with Stores(server) as stores:
             for name in options.peers:
                 with told(PEERS[name].title):
                     measure_peer(results, name, stores, sizes)
+                results.save(kept)
     finally:
         server.remove()
+
+
+def measure(results: Results, workload: str, site: Site, sizes: Sizes) -> None:
+    """Adds a workload's figures, or a note that says why some are missing: the others are worth having all the same."""
+    try:
+        for measured in WORKLOADS[workload](site, sizes):
+            results.add(site.name, measured)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is reported, and the exit status tells of it
+        results.notes[f"{workload} on {site.name}"] = f"{type(error).__name__}: {error}"
 
 
 @contextmanager
