@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 PATIENCE = 45.0  # seconds after which a peer has failed
 LOOK = 0.002
 SETTLE = 1.0  # seconds after its first task in which a worker comes to rest
-END_SECONDS = 10
+END_SECONDS = 4
 
 
 def measure(results: Results, name: str, stores: Stores, sizes: Sizes) -> None:
