@@ -183,7 +183,7 @@ def folder_of(url: str, beside: Path | None, environ: Mapping[str, str] = os.env
 @contextlib.contextmanager
 def left_behind(folder: Path, dead: set[str], known: set[str]) -> Iterator[dict[str, list[End]]]:
     """What dead workers have left, by worker; on the way out it is deleted, for by then it is recorded. Others who look
-    at the same time wait. What a worker left of which the database does not know any more goes unread."""
+    at the same time wait. What a worker left that is neither `dead` nor `known` goes unread."""
     if not _is_any(folder):
         yield {}
         return

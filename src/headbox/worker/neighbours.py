@@ -16,6 +16,11 @@ def is_here(worker: Worker) -> bool:
     return (worker.host, worker.boot_id) == (socket.gethostname(), boot_id())
 
 
+def is_of_this_boot(worker: Worker) -> bool:
+    """Whether the worker ran on this machine since it was started, in whatever container."""
+    return worker.boot_id.partition("/")[0] == boot_id().partition("/")[0]
+
+
 def is_dead_here(worker: Worker) -> bool:
     """Whether the worker's process was one of this machine and has ended."""
     return is_here(worker) and process_start(worker.pid) != worker.process_start

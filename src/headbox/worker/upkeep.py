@@ -15,7 +15,7 @@ from headbox.storage.records import ClaimRequest, Report, Worker
 from headbox.storage.store import Store
 from headbox.worker.journal import End, folder_of, left_behind
 from headbox.worker.ledger import outcome_of, tell_of
-from headbox.worker.neighbours import is_dead_here
+from headbox.worker.neighbours import is_dead_here, is_of_this_boot
 from headbox.worker.rota import ALL, next_look
 
 TICK = 5 * SECOND  # between two rounds of duties, where nothing cheaper says whether there are any
@@ -105,7 +105,10 @@ class Upkeep:
         living."""
         workers = self._store.workers()
         dead = {worker.id for worker in workers if is_dead_here(worker) or not self._store.is_alive(worker, now)}
-        with left_behind(self._journals, dead, {worker.id for worker in workers}) as ends:
+        # A machine that lost its power may have kept a part of what was written; and what is told by its monotonic
+        # clock means nothing after it has started anew.
+        readable = {worker.id for worker in workers if worker.id in dead and is_of_this_boot(worker)}
+        with left_behind(self._journals, readable, {worker.id for worker in workers} - dead) as ends:
             for worker, ended in ends.items():
                 self._record(worker, ended, now)
         for task in self._store.rescue(now, sorted(dead), present=workers):
