@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -81,6 +81,34 @@ def test_a_database_that_is_away_is_told_to_all_at_once() -> None:
     server = Server(accept)
     assert {type(error) for error in all_at_once(server, Grouping(server.enqueue), 8)} == {StorageUnavailable}
     assert server.groups == [1, 7]
+
+
+class InterruptedOnce(deque[Any]):
+    """A queue whose reader is interrupted just when it has taken something out."""
+
+    is_over = False
+
+    def popleft(self) -> Any:
+        first = super().popleft()
+        if len(self) and not self.is_over:
+            self.is_over = True
+            raise KeyboardInterrupt
+        return first
+
+
+def test_a_thread_that_is_interrupted_leaves_nobody_behind() -> None:
+    server = Server()
+    group = Grouping(server.enqueue)
+    server.may_go_on.set()
+    group._queue = InterruptedOnce()
+    theirs = grouping._Waiting([a_task()], NOON)
+    group._queue.append(theirs)
+    with pytest.raises(KeyboardInterrupt):
+        group.enqueue([a_task()], NOON)
+    group._wait_for_others(theirs)
+    assert theirs.goes_alone and theirs.error is None
+    group.enqueue([a_task()], NOON)
+    assert sum(server.groups) == 2  # what the interrupted one wanted was still in the queue
 
 
 def test_nobody_waits_long_for_another() -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +77,32 @@ def test_a_caller_that_was_interrupted_at_the_head_of_the_queue_holds_nobody_up(
     database._queue.append(_Work(keep("of one who is gone")))
     database.write(keep("of another"))
     assert "of another" in kept(database)
+
+
+class InterruptedOnce(deque[Any]):
+    """A queue whose reader is interrupted just when it has taken the first two out."""
+
+    taken = 0
+
+    def popleft(self) -> Any:
+        first = super().popleft()
+        self.taken += 1
+        if self.taken == 2:
+            raise KeyboardInterrupt
+        return first
+
+
+def test_a_caller_that_is_interrupted_while_it_takes_others_along_leaves_none_behind(database: SQLiteDatabase) -> None:
+    ended: list[str] = []
+
+    def write(name: str) -> None:
+        with suppress(KeyboardInterrupt):
+            database.write(keep(name))
+            ended.append(name)
+
+    database._queue = InterruptedOnce()
+    with database.exclusive():
+        threads = [start(lambda name=str(n): write(name)) for n in range(5)]  # type: ignore[misc]
+        wait_for(lambda: len(database._queue) == 5)
+    wait_for(lambda: not any(thread.is_alive() for thread in threads))
+    assert len(ended) == 4 and set(ended) <= kept(database)

@@ -46,18 +46,32 @@ class Grouping:
         self._queue.append(mine)
         if self._lock.acquire(timeout=HOLD_UP):
             try:
-                while not mine.is_over.is_set():
+                while not (mine.is_over.is_set() or self._is_orphan(mine)):
                     self._enqueue_waiting()
             finally:
                 self._lock.release()
         elif self._withdraw(mine):
             mine.goes_alone = True
         else:
-            mine.is_over.wait()
+            self._wait_for_others(mine)
         if mine.goes_alone:
             self._enqueue(tasks, now)
         elif mine.error is not None:
             raise mine.error
+
+    def _wait_for_others(self, mine: _Waiting) -> None:
+        while not mine.is_over.wait(HOLD_UP):
+            if self._lock.acquire(blocking=False):
+                try:
+                    if mine.is_over.is_set() or self._is_orphan(mine):
+                        return
+                finally:
+                    self._lock.release()
+
+    def _is_orphan(self, mine: _Waiting) -> bool:
+        """Whether the thread that took it along was interrupted before it began; then it goes alone. Under the lock."""
+        mine.goes_alone = mine.goes_alone or mine not in self._queue
+        return mine.goes_alone
 
     def _withdraw(self, mine: _Waiting) -> bool:
         """Whether nobody had taken it along yet."""

@@ -203,6 +203,8 @@ class SQLiteDatabase:
             if self._is_first(mine) or not mine.sleep():
                 with self._commit_lock:
                     if not mine.done:
+                        if mine not in self._queue:  # whoever took it along was interrupted before it began
+                            self._queue.append(mine)
                         self._commit_queued()
         return mine.result()
 
