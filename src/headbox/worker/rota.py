@@ -20,7 +20,7 @@ def next_look(survey: Survey, lease: Span, now: Instant, chance: float) -> Insta
     time = now + min(max(lease, SHORTEST), LONGEST)
     if survey.expire_time is not None and survey.expire_time >= now:
         time = min(time, survey.expire_time + 1 + late)
-    time = max(time, now + int(survey.workers * TURN * (0.5 + chance)))
+    time = max(time, now + int(survey.workers * TURN * 2 * chance))
     if survey.housekeeping_time is not None and survey.housekeeping_time > now:
         time = min(time, survey.housekeeping_time + late)
     return time
