@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
+from headbox.storage.records import User
+from headbox.web.permissions import Principal, principal
 from headbox.web.ui import live
 from headbox.web.ui.live import Fragments, Renderings, event
 
@@ -65,3 +68,25 @@ def test_a_rendering_that_fails_fails_for_all_who_look_and_is_tried_again(monkey
         return await renderings.get("page", well)
 
     assert asyncio.run(look()) == {"rows": ""}
+
+
+@pytest.mark.parametrize(("role", "renderings"), [("readers", 2), ("operators", 1)])
+def test_buttons_that_are_for_a_tasks_owner_are_shared_with_nobody(role: str, renderings: int) -> None:
+    """Who may change any task sees the same as all others who may."""
+
+    async def look() -> list[Fragments]:
+        shared = Renderings()
+        made: list[str] = []
+
+        async def render() -> Fragments:
+            made.append("one")
+            return {"rows": str(len(made))}
+
+        callers = [SimpleNamespace(asked="/ui/", principal=a_principal(name, role)) for name in ("ann", "bob")]
+        return [await live._look(caller, shared, render) for caller in callers]  # type: ignore[arg-type]
+
+    assert len({fragments["rows"] for fragments in asyncio.run(look())}) == renderings
+
+
+def a_principal(name: str, role: str) -> Principal:
+    return principal(User(name=name, password_hash="", roles=(role,), create_time=0), by_password=True)

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from headbox.domain.errors import StorageError
+from headbox.web.permissions import Permission
 from headbox.web.problems import Problem, problem_of
 from headbox.web.replies import StreamReply
 from headbox.web.request import Request
@@ -115,7 +116,8 @@ async def _events(
 async def _look(request: Request, renderings: Renderings, render: Callable[[], Awaitable[Fragments]]) -> Fragments:
     """The fragments as they are now, or what keeps them from being shown: it may pass."""
     me = request.principal
-    key = (request.asked, me.permissions, me.is_super, me.name if me.sight else None)
+    sees_and_may_change_any = me.may(Permission.READ) and me.may(Permission.UPDATE)
+    key = (request.asked, me.permissions, me.is_super, None if sees_and_may_change_any else me.name)
     try:
         return {TROUBLE: "", **await renderings.get(key, render)}
     except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
