@@ -33,6 +33,7 @@ LINGER: Final = 15.0  # seconds that it goes on for one who has lost the connect
 KEPT: Final = 2000  # events that can be told again to one who comes back
 KEPT_BYTES: Final = 8 << 20
 PENDING: Final = 1000  # events that may wait for one who listens slowly
+PENDING_BYTES: Final = 8 << 20
 FIGURES_REST: Final = 1.0  # seconds between two events of statistics, and of workers
 
 STATISTICS: Final = "statistics"
@@ -59,6 +60,7 @@ class Listener:
         self.figures = figures  # which of statistics and workers it listens for
         self.is_slow = False
         self._pending: deque[Told] = deque()
+        self._pending_bytes = 0
         self._latest: dict[str, bytes] = {}
         self._woken = asyncio.Event()
 
@@ -66,11 +68,12 @@ class Listener:
         """Something has happened. One for whom too much waits already is cut."""
         if told.task is not None and not self.concerns(told.task):
             return
-        if len(self._pending) >= PENDING:
+        if len(self._pending) >= PENDING or self._pending_bytes >= PENDING_BYTES:
             self.is_slow = True
             self._pending.clear()
         else:
             self._pending.append(told)
+            self._pending_bytes += _size(told)
         self._woken.set()
 
     def offer_figures(self, name: str, data: bytes) -> None:
@@ -94,7 +97,7 @@ class Listener:
 
     def take(self, prefix: str) -> bytes:
         """All that there is to tell, as Server-Sent Events (the HTML standard, section 9.2)."""
-        pending, self._pending = self._pending, deque()
+        pending, self._pending, self._pending_bytes = self._pending, deque(), 0
         latest, self._latest = self._latest, {}
         parts = [self._event(prefix, told) for told in pending]
         parts += [event(name, data) for name, data in latest.items()]
