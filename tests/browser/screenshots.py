@@ -8,9 +8,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from playwright.sync_api import Page, expect
@@ -29,13 +30,14 @@ PHONE: Final = {"width": 390, "height": 844}
 
 class Picture(NamedTuple):
     """What is taken: `path` may name a task of the scene as {running}, {failed} or {schedule}; `press` is the text of
-    what is pressed before."""
+    what is pressed before, and `fill` what is then typed, by label."""
 
     name: str
     path: str
     theme: str = "light"
     size: dict[str, int] = DESK
     press: str = ""
+    fill: Mapping[str, str] = MappingProxyType({})
 
 
 PICTURES: Final = (
@@ -47,6 +49,13 @@ PICTURES: Final = (
     Picture("task-failed", "/ui/tasks/{failed}/", press="Traceback"),
     Picture("ended-dark", "/ui/tasks/?ended=1", "dark"),
     Picture("schedules", "/ui/schedules/"),
+    Picture(
+        "send",
+        "/ui/send/?method=examples.repository_sync%3Async",
+        press="By the calendar",
+        fill={"repository": "fedora-42", "Cron expression": "30 2 * * *", "Time zone": "Europe/Paris"},
+    ),
+    Picture("history", "/ui/history/"),
     Picture("workers", "/ui/workers/"),
     Picture("audit", "/ui/audit/"),
     Picture("account", "/ui/account/"),
@@ -77,6 +86,8 @@ def take(visitor: Visitor, picture: Picture, named: dict[str, str]) -> None:
     page = visitor.enter(picture.path.format(**named), color_scheme=picture.theme, viewport=picture.size)
     if picture.press:
         page.get_by_text(picture.press, exact=True).click()
+    for label, text in picture.fill.items():
+        page.get_by_label(label).fill(text)
     settle(page)
     path = IMAGES / f"{picture.name}.png"
     page.screenshot(path=path, animations="disabled")

@@ -21,6 +21,8 @@ PAGES = {  # and what each is headed
     "/ui/tasks/": "Tasks",
     "/ui/tasks/?ended=1": "Tasks",
     "/ui/schedules/": "Schedules",
+    "/ui/send/": "Send a task",
+    "/ui/history/": "History",
     "/ui/workers/": "Workers",
     "/ui/audit/": "Audit",
     "/ui/account/": "Account",

@@ -157,6 +157,39 @@ def test_a_task_says_that_its_queue_is_suspended_and_runs_when_it_is_resumed(vis
     expect(status).to_contain_text("finished")
 
 
+def test_a_task_is_sent_from_the_form(visitor: Visitor, site: Site, feed: Feed) -> None:
+    page = visitor.enter("/ui/send/", "olga")
+    page.get_by_role("searchbox", name="Search").fill("mirror")
+    page.locator("#callables").get_by_role("link", name="sync(repository").click()
+    check_access(page)
+    page.get_by_label("repository").fill("sent")
+    page.get_by_label("feed").fill(feed.url)
+    page.get_by_role("button", name="Send", exact=True).click()
+    status = page.locator("#status")
+    expect(bar(status)).to_have_attribute("value", "250")
+    feed.release()
+    expect(status).to_contain_text("finished")
+    assert site.get(f"/tasks/{page.url.rstrip('/').rpartition('/')[2]}/?fields=owner")["owner"] == "olga"
+
+
+def test_a_schedule_is_built_with_its_next_times_in_sight(visitor: Visitor, site: Site) -> None:
+    page = visitor.enter("/ui/send/?method=examples.repository_sync%3Async")
+    page.get_by_label("repository").fill("built")
+    page.locator("label:has(input[value=cron])").click()
+    page.get_by_label("Cron expression").fill("30 2 * * 9")
+    meaning = page.locator("#meaning")
+    expect(meaning.locator(".wrong")).to_be_visible()
+    page.get_by_label("Cron expression").fill("30 2 * * *")
+    page.get_by_label("Time zone").fill("Europe/Paris")
+    expect(meaning).to_contain_text("Europe/Paris")
+    expect(meaning.get_by_role("listitem")).to_have_count(10)
+    expect(page.get_by_label("Time zone")).to_be_focused()
+    check_access(page)
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("#status")).to_contain_text("it is due in")
+    expect(page.locator("#details")).to_contain_text("cron: 30 2 * * * Europe/Paris")
+
+
 # Whether runs of the minute in progress are known, and a bar stands in the last 61st of the plot.
 DRAWN = """() => {
     const chart = document.querySelector('[data-chart=throughput]');
