@@ -74,7 +74,7 @@ TARGETS: Final = (
     Target("w5.worker", BOTH, 60),
     Target("w5.serve", BOTH, 110),
     Target("w5.idle", BOTH, 0.5),
-    Target("w5.growth", BOTH, 1),
+    Target("w5.growth", BOTH, 2),  # what an allocator breathes; more would be a leak
 )
 
 

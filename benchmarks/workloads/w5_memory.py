@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from benchmarks.figures import Measured
 from benchmarks.process_tree import cpu_seconds, memory
-from benchmarks.scene import Site
+from benchmarks.scene import Scene, Site
 from benchmarks.sizes import Sizes
 
 SETTLE = 3.0  # seconds after which a process has done what it does at its start
-FIRST = 20_000  # tasks after which a worker has what it needs for work
+WAITING = 20_000  # tasks at a time
 
 
 def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
@@ -21,17 +21,20 @@ def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
     with site.scene() as scene, scene.worker() as worker:
         time.sleep(settle)
         yield Measured("w5.worker", memory(worker.pid))
-        sizes_then = []
-        for count in (min(FIRST, sizes.memory_tasks), sizes.memory_tasks):
-            call = scene.application.nothing.call
-            for begin in range(0, count, FIRST):
-                scene.queue.enqueue_many(call() for _ in range(min(FIRST, count - begin)))
-            scene.wait_until_empty(method_name="nothing")
-            sizes_then.append(memory(worker.pid))
-        yield Measured("w5.growth", sizes_then[1] - sizes_then[0])
+        half_way = work_off(scene, worker.pid, sizes.memory_tasks // 2)
+        yield Measured("w5.growth", work_off(scene, worker.pid, sizes.memory_tasks // 2) - half_way)
     with site.scene() as scene, scene.service() as service:
         time.sleep(settle)
         yield Measured("w5.serve", memory(service.pid))
         before = cpu_seconds(service.pid)
         time.sleep(sizes.idle_seconds)
         yield Measured("w5.idle", (cpu_seconds(service.pid) - before) / sizes.idle_seconds * 100)
+
+
+def work_off(scene: Scene, pid: int, count: int) -> float:
+    """The worker's memory after so many tasks. (The first of them also fill the caches of the database.)"""
+    call = scene.application.nothing.call
+    for begin in range(0, count, WAITING):
+        scene.queue.enqueue_many(call() for _ in range(min(WAITING, count - begin)))
+        scene.wait_until_empty(method_name="nothing")
+    return memory(pid)
