@@ -59,7 +59,7 @@ FIGURES: Final = {
     "w5.serve": Figure("W5", "all of `serve`", "MB", False),
     "w5.idle": Figure("W5", "idle CPU of `serve`, of a core", "%", False),
     "w5.growth": Figure("W5", "growth of a worker over the second half of the tasks", "MB", False),
-    "w6.small": Figure("W6", "a tenth of the backlog of the next line waiting", "/s"),
+    "w6.small": Figure("W6", "a backlog waiting", "/s"),
     "w6.large": Figure("W6", "a large backlog waiting", "/s"),
     "w6.future": Figure("W6", "many future tasks of a higher priority", "/s"),
     "w6.reader": Figure("W6", "beside a reader's open transaction", "/s"),

@@ -25,8 +25,9 @@ class Sizes:
     schedule_seconds: float = _size(10.0, "over which they are scheduled")
     idle_seconds: float = _size(20.0, "that an idle service is watched")
     memory_tasks: int = _size(100_000, "tasks after which a worker's memory is looked at again")
-    waiting: int = _size(2_000_000, "tasks of the large backlog")
-    future: int = _size(1_000_000, "future tasks of a higher priority")
+    waiting_few: int = _size(200_000, "tasks of the smaller backlog")
+    waiting: int = _size(1_000_000, "tasks of the large backlog")
+    future: int = _size(500_000, "future tasks of a higher priority")
     crowded_drain: int = _size(40_000, "tasks of a drain with much else in the database")
     killed: int = _size(200, "tasks amid which the worker is killed")
     http_seconds: float = _size(3.0, "that each call over HTTP is repeated")
@@ -41,12 +42,20 @@ class Sizes:
 
 DEFAULT = Sizes()
 FULL = replace(
-    DEFAULT, idle_seconds=60.0, memory_tasks=1_000_000, archived=10_000_000, crowded_drain=200_000, peer_seconds=20.0
+    DEFAULT,
+    idle_seconds=60.0,
+    memory_tasks=1_000_000,
+    waiting=2_000_000,
+    future=1_000_000,
+    archived=10_000_000,
+    crowded_drain=200_000,
+    peer_seconds=20.0,
 )
 TINY = Sizes(
     rounds=1, singles=10, bulk=50, drain=50, starts=3, scheduled=3, scheduled_many=5, schedule_seconds=0.2,
-    idle_seconds=0.2, memory_tasks=50, waiting=200, future=100, crowded_drain=50, killed=12, http_seconds=0.05,
-    listed=20, listed_many=30, mixed=6, archived=100, peer_singles=5, peer_starts=3, peer_seconds=0.1,
+    idle_seconds=0.2, memory_tasks=50, waiting_few=60, waiting=200, future=100, crowded_drain=40, killed=12,
+    http_seconds=0.05, listed=20, listed_many=30, mixed=6, archived=100, peer_singles=5, peer_starts=3,
+    peer_seconds=0.1,
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ LOOK = 0.05  # seconds between two looks at how far a drain is
 
 def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
     """Rates, and the enqueues' p99 in milliseconds."""
-    few, drained = sizes.waiting // 10, min(sizes.waiting // 10, sizes.crowded_drain)
+    few, drained = sizes.waiting_few, min(sizes.waiting_few, sizes.crowded_drain)
     for figure, waiting, future in (
         ("w6.small", few, 0),
         ("w6.large", sizes.waiting, 0),
