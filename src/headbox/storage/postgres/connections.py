@@ -20,6 +20,7 @@ from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 
 from headbox.domain.errors import ConfigError, StorageError, StorageUnavailable
+from headbox.storage.forks import forget_in_forks
 from headbox.storage.postgres.errors import OLDEST, ConnectionLost, named
 
 MOST = 16  # connections of one process for statements
@@ -160,6 +161,7 @@ class Connections:
         self._prepare = prepare
         self._abandoned: list[deque[Connection]] = []
         self._start_afresh()
+        forget_in_forks(self)
 
     def _start_afresh(self) -> None:
         self._pid = os.getpid()
@@ -169,7 +171,7 @@ class Connections:
     @contextmanager
     def lend(self) -> Iterator[Connection]:
         """A connection; ConnectionLost if none can be had, StorageUnavailable if all are in use for too long."""
-        self._after_fork()
+        self.after_fork()
         room, idle = self._room, self._idle
         if not room.acquire(timeout=ROOM_SECONDS):
             raise StorageUnavailable(f"{self._where}: all {MOST} connections of this process are in use; try again")
@@ -184,7 +186,7 @@ class Connections:
 
     def take(self) -> Connection:
         """One for a longer use, beside those that are lent; ConnectionLost."""
-        self._after_fork()
+        self.after_fork()
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
@@ -199,7 +201,8 @@ class Connections:
         """For whoever needs one next; one that is not sound is closed."""
         _keep(connection, self._idle)
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """What the parent has opened is only kept."""
         if self._pid != os.getpid():
             self._abandoned.append(self._idle)  # kept, never closed: it would end the parent's session
             self._start_afresh()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from headbox.domain.errors import StorageUnavailable
 from headbox.domain.task import Instant, Task
+from headbox.storage.forks import forget_in_forks
 
 MOST = 100  # callers that share a transaction
 HOLD_UP = 0.05  # seconds after which a caller goes alone: the server is away, or slow
@@ -32,6 +33,12 @@ class Grouping:
     def __init__(self, enqueue: Callable[[Sequence[Task], Instant], object]) -> None:
         self._enqueue = enqueue
         self._start_afresh()
+        forget_in_forks(self)
+
+    def after_fork(self) -> None:
+        """What the parent's threads were at is not ours."""
+        if self._pid != os.getpid():
+            self._start_afresh()
 
     def _start_afresh(self) -> None:
         self._pid = os.getpid()
@@ -40,8 +47,7 @@ class Grouping:
 
     def enqueue(self, tasks: Sequence[Task], now: Instant) -> None:
         """Returns when they are accepted. Raises what `enqueue` raises for these tasks."""
-        if self._pid != os.getpid():  # what the parent's threads were at is not ours
-            self._start_afresh()
+        self.after_fork()
         mine = _Waiting(tasks, now)
         self._queue.append(mine)
         if self._lock.acquire(timeout=HOLD_UP):

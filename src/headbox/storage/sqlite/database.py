@@ -18,6 +18,7 @@ from headbox.domain.errors import HeadboxError, StorageError, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
 from headbox.storage.database import Ask, Level, Row, Rows, Transaction
+from headbox.storage.forks import forget_in_forks
 from headbox.storage.queries import load, numbered, of_rows, payload_bytes
 from headbox.storage.records import Worker
 from headbox.storage.sqlite.bulk import MOST_ROWS, ONE_ROW, as_set
@@ -133,6 +134,7 @@ class SQLiteDatabase:
         self.url = f"sqlite:///{self.path}"
         self._abandoned: list[Any] = []
         self._start_afresh()
+        forget_in_forks(self)
 
     def _start_afresh(self) -> None:
         self._pid = os.getpid()
@@ -145,7 +147,7 @@ class SQLiteDatabase:
         self._write_lock_file: int | None = None
         self._workers: dict[str, int] = {}
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """What the parent opened is only kept: to close it here could end the parent's locks (How To Corrupt)."""
         if self._pid != os.getpid():
             self._abandoned.append((self._readers, self._writer))
@@ -196,7 +198,7 @@ class SQLiteDatabase:
     def write(self, work: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
         """Group commit without a thread: the first in the queue commits all that is queued by then. The others sleep
         until it is done; one that oversleeps looks after it (the first may have been interrupted before it began)."""
-        self._after_fork()
+        self.after_fork()
         mine = _Work(work)
         self._queue.append(mine)
         while not mine.done:
@@ -266,7 +268,7 @@ class SQLiteDatabase:
     @contextmanager
     def exclusive(self) -> Iterator[sqlite3.Connection]:
         """The writer's connection for migrations, checkpoints and backups: nobody of ours writes meanwhile."""
-        self._after_fork()
+        self.after_fork()
         with self._commit_lock, self._exclusive() as connection:
             yield connection
 
@@ -302,7 +304,7 @@ class SQLiteDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        self._after_fork()
+        self.after_fork()
         with self._open_lock:
             connection = self._readers.pop() if self._readers else None
         connection = connection or self.connect(read_only=True)
@@ -340,7 +342,7 @@ class SQLiteDatabase:
     # workers: alive while they hold a lock file
 
     def enlist(self, worker: str) -> None:
-        self._after_fork()
+        self.after_fork()
         file = os.open(self._worker_file(worker), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._workers[worker] = file
@@ -375,7 +377,7 @@ class SQLiteDatabase:
 
     def close(self) -> None:
         """Closes every connection; the next use opens afresh."""
-        self._after_fork()
+        self.after_fork()
         with self._commit_lock, self._open_lock:
             for connection in (*self._readers, *([self._writer] if self._writer else [])):
                 connection.close()
