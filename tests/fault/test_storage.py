@@ -60,6 +60,24 @@ def test_a_full_disk_is_one_sentence_and_outcomes_wait_until_there_is_space(
     assert floor.queue.store.check() == []
 
 
+def test_what_was_committed_is_not_refused_because_the_disk_is_too_full_for_a_checkpoint(
+    small_floor: Any, shopfloor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has room that was used before; the database itself would have to grow."""
+    large, filler = "x" * 900_000, small_floor.folder / "filler"
+    shopfloor.add.enqueue(1, large)
+    small_floor.queue.store.checkpoint()
+    shopfloor.add.enqueue(2, large[:500_000])
+    _fill(filler)
+    monkeypatch.setattr("headbox.storage.sqlite.database.CHECKPOINT_BYTES", 0)
+    with pytest.raises(StorageError, match="the disk is full"):
+        small_floor.queue.store.checkpoint()
+    task = shopfloor.add.enqueue(3, 4)
+    assert task.refresh().state == "waiting"
+    filler.unlink()
+    assert small_floor.queue.store.check() == []
+
+
 def _fill(path: Path) -> None:
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:

@@ -221,6 +221,7 @@ class SQLiteDatabase:
 
     def _commit_queued(self) -> None:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))]
+        is_committed = False
         try:
             with self._exclusive() as connection:
                 transaction = SQLiteTransaction(connection)
@@ -232,13 +233,14 @@ class SQLiteDatabase:
                     for work in batch:
                         _run_in_savepoint(connection, transaction, work)
                 connection.execute("COMMIT")
+                is_committed = True
                 if connection.total_changes != before:
                     self._ring()
         except Exception as error:  # noqa: BLE001 - it is raised again in each caller's own thread
             for work in batch:
                 work.error = work.error or error
         except BaseException:  # an interrupt of this thread: the others' works are rolled back with its own
-            for work in batch:
+            for work in () if is_committed else batch:
                 work.error = StorageUnavailable("the transaction was interrupted; try again")
             raise
         finally:
@@ -263,7 +265,8 @@ class SQLiteDatabase:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
             if self._wal_size() > CHECKPOINT_BYTES:
-                self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                with suppress(sqlite3.Error):  # what was committed is: a full disk is told by the upkeep's checkpoint
+                    self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     @contextmanager
     def exclusive(self) -> Iterator[sqlite3.Connection]:
@@ -283,7 +286,8 @@ class SQLiteDatabase:
         return f"{self.path}.write"
 
     def _ring(self) -> None:
-        os.pwrite(self._lock_file(), b"\0", 0)
+        with suppress(OSError):  # whoever does not hear it looks by himself in a while
+            os.pwrite(self._lock_file(), b"\0", 0)
 
     def _wal_size(self) -> int:
         try:
