@@ -117,6 +117,7 @@ class _Run:
         self._begun = 0.0
         self._periods: list[Period] = []
         self._troubles: list[tuple[str, str]] = []
+        self._revived = 0
 
     def run(self, folder: Path) -> Outcome:
         until(lambda: len(self._store.workers()) == WORKERS and self._house.api.is_ready(), "the service to come up")
@@ -193,6 +194,7 @@ class _Run:
         begin = _now()
         fault(scene)
         end = _now()
+        self._revived += self._house.revive()
         self._await_finish(kind)
         self._periods.append(Period(kind, begin, end, _now()))
         self._say(
@@ -222,6 +224,7 @@ class _Run:
             client.join(60)
             if client.is_alive() or client.failure:
                 self._troubles.append(("client", f"{client.name}: {client.failure or 'it hangs'!r}"))
+        self._revived += self._house.revive()
         try:
             self._await_schedules(ticks)
             for id in ticks:
@@ -257,6 +260,7 @@ class _Run:
         verdict.figures["results of superseded runs that were dropped"] = sum(
             log.count("superseded, its result was dropped") for log in logs
         )
+        verdict.figures["workers that found the database away when they started"] = self._revived
         for kind, sentence in self._troubles:
             verdict.blame(kind, sentence)
         for sentence in self._house.falls():

@@ -16,6 +16,7 @@ from uuid import uuid4
 from tests.fault.chaos.wall_clock import WallClock
 
 MARK = "CHAOS_MARK"
+GIVEN_UP = " ERROR headbox.worker.startup: "
 PATIENCE = 90.0  # seconds; nothing here takes that long
 TREE = Path(__file__).parents[3]
 
@@ -94,10 +95,14 @@ class Process:
         forkserver = self.forkserver()
         return [pid for pid in self.pids() if pid not in (self.pid, forkserver)]
 
+    def has_given_up(self) -> bool:
+        """Whether it has found the database away when it started, and said so: whoever runs it starts it again."""
+        return self.process.poll() == 1 and GIVEN_UP in self.log.splitlines()[-1]
+
     def note_fall(self) -> None:
         """Notes if it has ended though nobody has killed it."""
         status = self.process.poll()
-        if status is not None:
+        if status is not None and not self.has_given_up():
             self.falls.append(f"{self.name} ended by itself, status {status}: {self.log[-1500:]}")
 
     def kill(self) -> None:
@@ -183,6 +188,13 @@ class House:
     def processes(self) -> list[Process]:
         """All of them."""
         return [self.api, *self.workers]
+
+    def revive(self) -> int:
+        """Starts the workers again that have given up, as an operating system would. How many those are."""
+        idle = [worker for worker in self.workers if worker.has_given_up()]
+        for worker in idle:
+            worker.start()
+        return len(idle)
 
     def falls(self) -> list[str]:
         """What has ended though nobody has killed it."""
