@@ -55,6 +55,7 @@ PICTURES: Final = (
         press="By the calendar",
         fill={"repository": "fedora-42", "Cron expression": "30 2 * * *", "Time zone": "Europe/Paris"},
     ),
+    Picture("jobs", "/ui/jobs/"),
     Picture("history", "/ui/history/"),
     Picture("workers", "/ui/workers/"),
     Picture("audit", "/ui/audit/"),

@@ -22,6 +22,7 @@ PAGES = {  # and what each is headed
     "/ui/tasks/?ended=1": "Tasks",
     "/ui/schedules/": "Schedules",
     "/ui/send/": "Send a task",
+    "/ui/jobs/": "Jobs",
     "/ui/history/": "History",
     "/ui/workers/": "Workers",
     "/ui/audit/": "Audit",

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headbox.domain.errors import UnknownName
-from headbox.domain.task import HOUR
-from headbox.storage.records import Filter, Job, JobCancellation
+from headbox.domain.task import HOUR, SECOND
+from headbox.storage.records import Filter, Job, JobCancellation, JobCounts
+from tests.conformance.conftest import LIFETIME
 
 if TYPE_CHECKING:
     from tests.conformance.conftest import Scene
@@ -101,3 +102,76 @@ def test_canceling_what_is_complete_or_not_there_cancels_nothing(scene: Scene, f
     task = scene.enqueue()
     assert list(scene.store.change_found("cancel", filter, scene.now)) == []
     assert scene.get(task) == task
+
+
+def test_a_job_in_progress_counts_its_tasks_by_state(scene: Scene) -> None:
+    for event in ("succeed", "fail"):
+        scene.finish(scene.running(job_id="a"), event)
+    scene.running(job_id="a")
+    scene.store.suspend(scene.enqueue(job_id="a").id, scene.now)
+    scene.enqueue(job_id="a", due_time=scene.now + HOUR)
+    scene.enqueue()
+    (job,) = scene.store.jobs_in_progress(scene.now, 10)
+    states = {"finished": 1, "error": 1, "running": 1, "suspended": 1, "waiting": 1}
+    assert job == JobCounts("a", scene.now, scene.now - LIFETIME, states, True)
+    assert scene.store.jobs_ended(10) == []
+
+
+def test_a_job_that_comes_again_does_not_count_what_has_ended_before(scene: Scene) -> None:
+    scene.finish(scene.running(job_id="nightly"))
+    began = scene.pass_time(LIFETIME + SECOND)
+    scene.finish(scene.running(job_id="nightly"))
+    (job,) = scene.store.jobs_ended(10)
+    assert job == JobCounts("nightly", began, began - LIFETIME, {"finished": 1}, True, began)
+    again = scene.pass_time(LIFETIME + SECOND)
+    scene.enqueue(job_id="nightly")
+    (job,) = scene.store.jobs_in_progress(again, 10)
+    assert job == JobCounts("nightly", again, again - LIFETIME, {"waiting": 1}, True)
+    assert scene.store.jobs_ended(10) == []
+
+
+def test_what_ended_while_the_oldest_waited_is_counted_however_long_ago(scene: Scene) -> None:
+    ended, _ = scene.running(job_id="a"), scene.enqueue(job_id="a")
+    scene.finish(ended)
+    scene.pass_time(10 * LIFETIME)
+    assert scene.store.jobs_in_progress(scene.now, 10)[0].states == {"finished": 1, "waiting": 1}
+
+
+def test_a_job_counts_each_task_once_however_often_it_has_run(scene: Scene) -> None:
+    task = scene.enqueue_hourly(job_id="a")
+    for _ in range(3):
+        (claimed,) = scene.claim()
+        scene.finish(claimed)
+        scene.pass_time(HOUR)
+    (job,) = scene.store.jobs_in_progress(scene.now, 10)
+    assert job.states == {"waiting": 1}
+    scene.store.remove(task.id, scene.now)
+    (job,) = scene.store.jobs_ended(10)
+    assert job.states == {"canceled": 1}
+
+
+def test_jobs_in_progress_are_told_a_page_at_a_time(scene: Scene) -> None:
+    for id in ("b", "a", "c", "a", "\u00e9", "B"):
+        scene.enqueue(job_id=id)
+    first = [job.id for job in scene.store.jobs_in_progress(scene.now, 3)]
+    rest = [job.id for job in scene.store.jobs_in_progress(scene.now, 3, first[-1])]
+    assert (first, rest) == (["B", "a", "b"], ["c", "\u00e9"])
+    assert scene.store.jobs_in_progress(scene.now, 3, rest[-1]) == []
+
+
+def test_of_a_job_with_too_many_tasks_only_some_are_counted(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headbox.storage.jobs.COUNTED", 5)
+    monkeypatch.setattr("headbox.storage.jobs.LEAST", 2)
+    for id in ("a", "a", "a", "b", "b", "c"):
+        scene.enqueue(job_id=id)
+    jobs = scene.store.jobs_in_progress(scene.now, 10)
+    assert [(job.id, job.states["waiting"], job.is_all) for job in jobs] == [
+        ("a", 3, True), ("b", 2, False), ("c", 1, True),
+    ]  # fmt: skip
+
+
+def test_the_latest_of_the_jobs_that_have_ended_comes_first(scene: Scene) -> None:
+    for id in ("a", "b", "c"):
+        scene.finish(scene.running(job_id=id))
+        scene.pass_time(HOUR)
+    assert [job.id for job in scene.store.jobs_ended(2)] == ["c", "b"]

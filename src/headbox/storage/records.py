@@ -243,6 +243,19 @@ class Job(msgspec.Struct, frozen=True):
     tasks: list[Task]
 
 
+class JobCounts(msgspec.Struct, frozen=True):
+    """How far a job is: its incomplete tasks by state, and those that have ended since `since` by how. `begin_time`:
+    when the oldest of the former was enqueued, or the last that ended. `is_all`: none was left uncounted.
+    `finish_time`: when the last of them ended, where all have."""
+
+    id: str
+    begin_time: Instant
+    since: Instant
+    states: dict[str, int]
+    is_all: bool
+    finish_time: Instant | None = None
+
+
 class JobCancellation(msgspec.Struct, frozen=True):
     """What canceling a job came upon: tasks that were complete before, and those it canceled."""
 

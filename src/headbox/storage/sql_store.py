@@ -15,7 +15,7 @@ from headbox.domain.statistics import Period, QueueCounts, Statistics
 from headbox.domain.task import SECOND, Instant, Span, Task
 from headbox.domain.waiting import Surroundings
 from headbox.identifiers import earliest_id
-from headbox.storage import accounts, exchange, lifecycle, presence, queues, reading, statistics, surroundings
+from headbox.storage import accounts, exchange, jobs, lifecycle, presence, queues, reading, statistics, surroundings
 from headbox.storage.database import Database, Transaction
 from headbox.storage.feed import Feed
 from headbox.storage.records import (
@@ -28,6 +28,7 @@ from headbox.storage.records import (
     Filter,
     Job,
     JobCancellation,
+    JobCounts,
     Load,
     Page,
     Report,
@@ -193,6 +194,13 @@ class SQLStore:
 
     def job(self, job_id: str, now: Instant, visible_to: str | None = None) -> Job:
         return self._database.read(lambda tx: reading.job(tx, now, self._finished_lifetime, job_id, visible_to))
+
+    def jobs_in_progress(self, now: Instant, limit: int, after: str = "") -> list[JobCounts]:
+        current = now - self._finished_lifetime
+        return self._database.read(lambda tx: jobs.in_progress(tx, current, limit, after))
+
+    def jobs_ended(self, limit: int) -> list[JobCounts]:
+        return self._database.read(lambda tx: jobs.ended(tx, self._finished_lifetime, limit))
 
     # workers
 

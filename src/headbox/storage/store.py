@@ -27,6 +27,7 @@ from headbox.storage.records import (
     Filter,
     Job,
     JobCancellation,
+    JobCounts,
     Load,
     Page,
     Report,
@@ -199,6 +200,13 @@ class Store(Protocol):
     def jobs(self, now: Instant, visible_to: str | None = None) -> list[Job]: ...
     def job(self, job_id: str, now: Instant, visible_to: str | None = None) -> Job:
         """UnknownName if the job has no current task."""
+
+    def jobs_in_progress(self, now: Instant, limit: int, after: str = "") -> list[JobCounts]:
+        """Jobs that have incomplete tasks, by id, from behind `after`. What is current counts of what has ended,
+        and all since the oldest of these was enqueued: under one id a job may come again and again."""
+
+    def jobs_ended(self, limit: int) -> list[JobCounts]:
+        """Jobs of which everything has ended, the latest first, as far as they are among the newest runs."""
 
     # workers
     def register(self, worker: Worker, callables: Sequence[Callable], schedules: Sequence[Task], now: Instant) -> None:

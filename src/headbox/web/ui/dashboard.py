@@ -13,11 +13,24 @@ from headbox.web.request import Request
 from headbox.web.ui.assets import Assets
 from headbox.web.ui.door import DashboardDoor
 from headbox.web.ui.layout import Layout
-from headbox.web.ui.pages import account, audit, changes, history, login, now, schedules, send, task, tasks, workers
+from headbox.web.ui.pages import (
+    account,
+    audit,
+    changes,
+    history,
+    jobs,
+    login,
+    now,
+    schedules,
+    send,
+    task,
+    tasks,
+    workers,
+)
 
 ROOT: Final = "/ui"
 PAGES: Final = (
-    login, now, tasks, changes, task, schedules, history, send, workers, audit, account,
+    login, now, tasks, changes, task, jobs, schedules, history, send, workers, audit, account,
 )  # fmt: skip
 """Each gives its calls to a layout."""
 

@@ -43,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
 NAVIGATION: Final = (
     Entry("Now", "/ui/", Permission.READ),
     Entry("Tasks", "/ui/tasks/", "caller"),
+    Entry("Jobs", "/ui/jobs/", Permission.READ),
     Entry("Schedules", "/ui/schedules/", Permission.READ),
     Entry("Send", "/ui/send/", Permission.CREATE),
     Entry("History", "/ui/history/", Permission.READ),

@@ -82,13 +82,19 @@ def read_search(query: Query) -> Search:
     unknown = [state for state in states if state not in valid]
     if unknown:
         raise Problem(400, f"{unknown[0][:50]!r} is no state to look for here; valid are {', '.join(valid)}")
-    texts = {name: (single(query, name) or "").strip() for name in _NAMES}
+    texts = {name: _given(query, name) for name in _NAMES}
     long = [name for name, text in texts.items() if len(text) > LONGEST]
     if long:
         raise Problem(400, f"{long[0]} is too long; give at most {LONGEST} characters")
     if texts["since"] not in dict(SINCE):
         raise Problem(400, f"since is {texts['since'][:50]!r}; choose one of {', '.join(dict(SINCE))}")
     return Search(ended=ended, state=states, **texts)  # type: ignore[arg-type]
+
+
+def _given(query: Query, name: str) -> str:
+    """A field as it was filled in. A job's name may begin or end with a space, and another job's may not."""
+    text = single(query, name) or ""
+    return text if name == "job" else text.strip()
 
 
 def filter_of(search: Search, me: Principal, now: Instant) -> Filter:
