@@ -18,7 +18,8 @@ COLUMNS: Final = (
     Column("PID", 5, whole=True, rank=2),
     Column("APP", 8, rank=4),
     Column("QUEUES", 6, rank=3),
-    Column("CHILDREN", 8, rank=5),
+    Column("RUNNING", 7, whole=True, rank=5),
+    Column("LOAD", 5, whole=True, rank=2),
     Column("STARTED", 8, rank=6),
     Column("HEARD OF", 8, rank=1),
     Column("ID", 36, whole=True, rank=7),
@@ -35,7 +36,8 @@ def worker() -> None:
 @in_utc
 @with_client
 def list_workers(client: Client, as_json: bool, utc: bool) -> None:
-    """List the workers that are registered, and when each was last heard of."""
+    """List the workers that are registered: how many runs each holds, how much of its concurrency their weights take,
+    and when it was last heard of."""
     now = local_now()
     show_list(client.get("workers/"), COLUMNS, lambda worker: row(worker, now, utc=utc), as_json=as_json)
 
@@ -47,7 +49,8 @@ def row(worker: Any, now: datetime, *, utc: bool) -> tuple[Any, ...]:
         worker["pid"],
         worker["app"] or "housekeeping only",
         ", ".join(worker["queues"]) or "all",
-        worker["concurrency"],
+        worker.get("running", "-"),
+        f"{worker.get('weight', '-')}/{worker['concurrency']}",
         show_time(worker["start_time"], now, utc=utc),
         show_time(worker["heartbeat_time"], now, utc=utc),
         worker["id"],

@@ -143,7 +143,8 @@ def test_a_job_is_listed_shown_and_canceled(served: Home) -> None:
 def test_workers_are_listed(served: Home) -> None:
     (worker,) = served.json("worker", "list")
     assert worker["app"] == "app:queue"
-    assert "app:queue" in served.ok("worker", "list")
+    listed = served.ok("worker", "list")
+    assert "app:queue" in listed and f"{worker['weight']}/{worker['concurrency']}" in listed
 
 
 def test_a_token_opens_until_it_is_revoked(served: Home) -> None:
