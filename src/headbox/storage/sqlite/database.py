@@ -151,6 +151,8 @@ class SQLiteDatabase:
         """What the parent opened is only kept: to close it here could end the parent's locks (How To Corrupt)."""
         if self._pid != os.getpid():
             self._abandoned.append((self._readers, self._writer))
+            if self._write_lock_file is not None:  # or the lock of a parent that is killed would outlive it here
+                os.close(self._write_lock_file)
             self._start_afresh()
 
     # connections

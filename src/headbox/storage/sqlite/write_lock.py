@@ -22,12 +22,18 @@ def write_lock(file: int, path: str, seconds: float) -> Iterator[None]:
         try:
             yield
         finally:
-            os.close(file)
+            _let_go(file)
     else:
         try:
             yield
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _let_go(file: int) -> None:
+    """Closing alone would leave the lock to a process that was forked meanwhile."""
+    fcntl.flock(file, fcntl.LOCK_UN)
+    os.close(file)
 
 
 def _wait(path: str, seconds: float) -> int:
@@ -52,7 +58,7 @@ class _Waiting:
         with self._guard:
             self._locked.set()
             if self._given_up:
-                os.close(self._file)
+                _let_go(self._file)
 
     def result(self, seconds: float) -> int:
         try:
@@ -71,4 +77,4 @@ class _Waiting:
         with self._guard:
             self._given_up = True
             if self._locked.is_set():
-                os.close(self._file)
+                _let_go(self._file)
