@@ -21,6 +21,10 @@ class IdMaker:
         self._millisecond = 0
         self._tail = 0
 
+    def after_fork(self) -> None:
+        """A thread that the fork does not have may have held the lock."""
+        self._lock = threading.Lock()
+
     def __call__(self) -> str:
         """The next id, 36 characters."""
         with self._lock:
@@ -46,3 +50,4 @@ def _with_dashes(text: str) -> str:
 
 
 new_id = IdMaker()
+os.register_at_fork(after_in_child=new_id.after_fork)

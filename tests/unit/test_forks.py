@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headbox.identifiers import new_id
 from headbox.storage.postgres.connections import Connections
 from headbox.storage.postgres.grouping import Grouping
 from headbox.storage.sqlite.database import SQLiteDatabase
@@ -27,3 +29,12 @@ def test_a_fork_has_forgotten_what_was_opened_before_it_has_threads_that_could_s
         os._exit(7 if opened._pid == os.getpid() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert opened._pid == os.getpid()
+
+
+def test_a_fork_makes_ids_though_another_thread_was_making_one() -> None:
+    with new_id._lock:
+        if (child := os.fork()) == 0:
+            signal.alarm(10)
+            new_id()
+            os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
