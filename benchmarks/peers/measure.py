@@ -24,6 +24,8 @@ from benchmarks.workloads.times import quantile
 HERE = Path(__file__).parent
 PATIENCE = 45.0  # seconds after which a peer has failed
 LOOK = 0.002
+STALL = 5.0  # seconds without a task after which nothing more is to be expected
+MOST = 0.99  # of a drain that has to be run for a rate
 SETTLE = 1.0  # seconds after its first task in which a worker comes to rest
 END_SECONDS = 4
 
@@ -39,6 +41,8 @@ def measure(results: Results, name: str, stores: Stores, sizes: Sizes) -> None:
             stack.callback(played.end)
             for figure, value in played.figures(sizes):
                 results.add(peer.store, Measured(figure, value, peer.title))
+            if played.lost:
+                results.notes[peer.title] = "; ".join(played.lost)
     except Unavailable as reason:
         results.notes[peer.title] = str(reason)
 
@@ -48,6 +52,7 @@ class Play:
 
     def __init__(self, peer: Peer, programs: Path, url: str, folder: Path) -> None:
         self._peer = peer
+        self.lost: list[str] = []
         self._programs = programs
         self._journal = folder / "journal"
         self._journal.touch()
@@ -84,11 +89,19 @@ class Play:
                     yield figure, self._drain(drained)
 
     def _drain(self, count: int) -> float:
-        """Tasks a second, from the first that is seen to the last."""
+        """Tasks a second, from the first that is seen to the last. A peer that loses a few is measured all the same."""
         self._wait_for(1)
-        seen, began = self._begun(), time.perf_counter()
-        self._wait_for(count)
-        return (count - seen) / max(time.perf_counter() - began, LOOK)
+        first, began = self._begun(), time.perf_counter()
+        last, ended = first, began
+        while last < count and time.perf_counter() - ended < STALL:
+            time.sleep(LOOK)
+            if (now := self._begun()) > last:
+                last, ended = now, time.perf_counter()
+        if last < count * MOST:
+            raise Unavailable(f"its workers stopped at {last} of {count} tasks: {self._last_words()}")
+        if last < count:
+            self.lost.append(f"{count - last} of {count} tasks were never run")
+        return (last - first) / max(ended - began, LOOK)
 
     def _wait_for(self, count: int) -> None:
         end = time.monotonic() + PATIENCE
