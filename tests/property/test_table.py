@@ -58,3 +58,7 @@ def test_room_is_used_up_before_anything_is_cut(sizes: list[tuple[int, int]], ro
     assert all(size <= want or size == 1 for size, want in zip(widths, wanted, strict=True))
     if sum(least) <= room:
         assert sum(widths) == min(room, sum(wanted))
+
+
+def test_a_column_without_room_shows_nothing() -> None:
+    assert cut("0", 0) == cut("ü…", 0) == ""

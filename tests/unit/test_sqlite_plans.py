@@ -42,6 +42,8 @@ def test_a_rare_outcome_is_looked_up_by_an_index(
 # Partial indexes that hold only few rows: to walk through one of these costs what is in it, not what waits.
 SMALL = ("headbox_tasks_running", "headbox_tasks_canceling", "headbox_tasks_schedule", "headbox_tasks_recurring")
 
+BOUNDED = {"newest_of_jobs"}  # goes along an index, and stops at its limit
+
 
 def test_no_named_statement_walks_through_all_that_waits_or_has_ended(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/headbox.db", HOUR)
@@ -54,7 +56,7 @@ def test_no_named_statement_walks_through_all_that_waits_or_has_ended(tmp_path: 
             walks |= {
                 name for step in plan if re.match("SCAN headbox_task(s|_history)\\b", step) and not _is_small(step)
             }
-    assert walks == set()
+    assert walks == BOUNDED
     store.close()
 
 

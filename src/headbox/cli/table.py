@@ -135,6 +135,8 @@ def cut(text: str, width: int) -> str:
     """The text in at most so many columns of a terminal; what is left out is an ellipsis."""
     if cells_of(text) <= width:
         return text
+    if width <= 0:
+        return ""
     if text.isascii():
         return text[: max(width - 1, 0)] + CUT
     from rich.cells import set_cell_size

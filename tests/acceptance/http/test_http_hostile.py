@@ -122,7 +122,7 @@ def test_a_call_without_a_body_needs_no_content_type_and_refuses_one_that_says_s
     "path",
     [
         "/tasks", "/task/", "/tasks//", "/tasks/a/b/", "/TASKS/", "/tasks/x", "/tasks/x/cancel", "/openapi.json/",
-        "/docs", "/health/live/", "/users", "/../tasks/", "/ui2/", "/metrics", "/tasks/events/x/", "//tasks/",
+        "/docs", "/health/live/", "/users", "/../tasks/", "/ui2/", "/metrics/", "/tasks/events/x/", "//tasks/",
     ],
 )  # fmt: skip
 def test_unknown_paths_are_a_404(mill: Any, path: str) -> None:
