@@ -16,7 +16,8 @@ from headbox.web.openapi import document
 SCHEMA = schemathesis.openapi.from_dict(document(CALLS))
 # Guesses are throttled, and a schema cannot say all that a schedule must be: other tests look at both.
 UNFIT = [ignored_auth, positive_data_acceptance]
-OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operations()}
+STREAM = "GET /tasks/events/"  # it does not end, and so says nothing that can be held here: it has tests of its own
+OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operations() if result.ok().label != STREAM}
 
 
 @pytest.mark.parametrize(
