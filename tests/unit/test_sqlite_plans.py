@@ -15,7 +15,7 @@ from headbox.domain.task import HOUR
 from headbox.storage.database import Row
 from headbox.storage.queries import load, parameters
 from headbox.storage.records import Filter
-from headbox.storage.sqlite.database import SQLiteTransaction
+from headbox.storage.sqlite.transaction import SQLiteTransaction
 from headbox.storage.store import open_store
 
 

@@ -1,4 +1,4 @@
-"""SQLite: connections, group commit, the locks between processes and what its errors mean. No SQL of the domain."""
+"""SQLite: connections, group commit and the locks between processes. No SQL of the domain."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
 
-import msgspec
-
-from headbox.domain.errors import HeadboxError, StorageError, StorageUnavailable
+from headbox.domain.errors import StorageError, StorageUnavailable
 from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
-from headbox.storage.database import Ask, Level, Row, Rows, Transaction
+from headbox.storage.database import Transaction
 from headbox.storage.forks import forget_in_forks
-from headbox.storage.queries import load, numbered, of_rows, payload_bytes
 from headbox.storage.records import Worker
-from headbox.storage.sqlite.bulk import MOST_ROWS, ONE_ROW, as_set
+from headbox.storage.sqlite.errors import named, sentences
+from headbox.storage.sqlite.transaction import SQLiteTransaction
 from headbox.storage.sqlite.write_lock import write_lock
-from headbox.storage.tally import Tally
 
 T = TypeVar("T")
 
@@ -32,63 +29,6 @@ CHECKPOINT_BYTES = 64 << 20  # a write-ahead log longer than this is checkpointe
 GROUP_LIMIT = 256  # works that share one commit at most
 OVERSLEPT = 0.1  # seconds
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs")
-
-
-class SQLiteTransaction:
-    """Named statements on one connection. Also wraps a caller's own connection (transactional enqueue)."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._statements = load("sqlite")
-        self.tally = Tally()
-
-    def one(self, name: str, /, **parameters: Any) -> Row | None:
-        return cast("Row | None", self._connection.execute(self._statements[name], parameters).fetchone())
-
-    def all(self, name: str, /, **parameters: Any) -> list[Row]:
-        return self._connection.execute(self._statements[name], parameters).fetchall()
-
-    def change(self, name: str, /, **parameters: Any) -> int:
-        return self._connection.execute(self._statements[name], parameters).rowcount
-
-    def many(self, name: str, /, names: tuple[str, ...], rows: Rows) -> int:
-        if name == "add_task":
-            return sum(self._add(names, rows[at : at + MOST_ROWS]) for at in range(0, len(rows), MOST_ROWS))
-        return self._connection.executemany(numbered(self._statements[name], names), rows).rowcount
-
-    def _add(self, names: tuple[str, ...], rows: Rows) -> int:
-        statement, given = self._statements["add_task"], as_set(names, rows) if len(rows) > 1 else None
-        if given is not None:
-            values = {**given.common, "rows": given.json}
-            return self._connection.execute(of_rows(statement, given.varying), values).rowcount
-        singly = numbered(statement, (*names, "rows"))
-        return self._connection.executemany(singly, [(*row, ONE_ROW) for row in rows]).rowcount
-
-    def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
-        return self.change(name, rows=msgspec.json.encode(rows).decode(), **parameters)
-
-    def batch_rows(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> list[Row]:
-        return self.all(name, rows=msgspec.json.encode(rows).decode(), **parameters)
-
-    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:
-        """A statement for each level: they cost nothing but themselves here."""
-        rows: list[Row] = []
-        for level, share, _ in asks:
-            left = {"share": min(share, limit - len(rows)), "most_bytes": most_bytes - payload_bytes(rows)}
-            if min(left.values()) > 0:
-                rows += self.all("claim", **_place(level), **left, **terms)
-        return rows
-
-    def of_levels(self, name: str, levels: Sequence[Level], **parameters: Any) -> Iterator[Row]:
-        for level in levels:
-            yield from self.all(name, **_place(level), **parameters)
-
-    def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
-        return self._connection.execute(sql, parameters)
-
-
-def _place(level: Level) -> dict[str, Any]:
-    return {"queue": level.queue, "is_async": level.is_async, "priority": level.priority}
 
 
 class _Work(Generic[T]):
@@ -414,50 +354,8 @@ def _run_in_savepoint(connection: sqlite3.Connection, transaction: Transaction, 
         if not connection.in_transaction:  # a full disk rolls all back: then nobody's work was kept
             raise
         connection.execute("ROLLBACK TO work")
-        work.error = _named(error, None)
+        work.error = named(error, None)
     connection.execute("RELEASE work")
-
-
-@contextmanager
-def sentences(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors into ours, each a sentence that says what to do."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        named = _named(error, path)
-        if named is error:
-            raise
-        raise named from error
-
-
-_SENTENCES: dict[str, tuple[type[HeadboxError], str]] = {
-    "SQLITE_FULL": (StorageError, "the disk is full; free some space and try again"),
-    "SQLITE_BUSY": (
-        StorageUnavailable,
-        "another program has kept it locked for 5 s; end its transaction and try again",
-    ),
-    "SQLITE_LOCKED": (StorageUnavailable, "another program has locked it; end its transaction and try again"),
-    "SQLITE_CANTOPEN": (StorageError, "it cannot be opened; check that the folder exists and may be written"),
-    "SQLITE_READONLY": (StorageError, "it may not be written; check the file's owner and permissions"),
-    "SQLITE_PERM": (StorageError, "access is denied; check the file's owner and permissions"),
-    "SQLITE_NOTADB": (StorageError, "it is not an SQLite database; name another file"),
-    "SQLITE_CORRUPT": (StorageError, "it is damaged; run `headbox db check` and restore a backup"),
-    "SQLITE_IOERR": (StorageError, "reading or writing failed; check the disk"),
-}
-
-
-def _named(error: BaseException, path: Path | None) -> BaseException:
-    where = f"{path}: " if path else "the database: "
-    if isinstance(error, sqlite3.Error):
-        name = getattr(error, "sqlite_errorname", "") or ""
-        for prefix, (kind, sentence) in _SENTENCES.items():
-            if name.startswith(prefix):
-                return kind(where + sentence)
-        if "no such table: headbox_" in str(error):
-            return StorageError(f"{where}it has no Headbox tables; use the queue's own, or start Headbox on it")
-    elif isinstance(error, OSError) and not isinstance(error, BlockingIOError):
-        return StorageError(f"{where}{error.strerror or error}; check the folder and the disk")
-    return error
 
 
 def _file_system(folder: Path) -> str:

@@ -15,7 +15,8 @@ from headbox.domain.task import Instant, Span
 from headbox.storage import migrate
 from headbox.storage.housekeeping import accept_housekeeping
 from headbox.storage.sql_store import SQLStore
-from headbox.storage.sqlite.database import SQLiteDatabase, SQLiteTransaction
+from headbox.storage.sqlite.database import SQLiteDatabase
+from headbox.storage.sqlite.transaction import SQLiteTransaction
 from headbox.storage.sqlite.watch import SQLiteWatch
 
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol, cast
 
 from inotify_simple import INotify, flags
 
-from headbox.storage.sqlite.database import SQLiteDatabase, sentences
+from headbox.storage.sqlite.database import SQLiteDatabase
+from headbox.storage.sqlite.errors import sentences
 
 FIRST_PAUSE = 0.001  # seconds from the writing of the log to a look for the commit; then twice that, and so on
 LAST_PAUSE = 0.128
