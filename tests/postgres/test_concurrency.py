@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from headbox.domain.outcomes import Outcome
 from headbox.domain.schedulers import parse_instant
 from headbox.domain.task import HOUR, SECOND
 from headbox.storage.postgres.store import PostgresStore
+from headbox.storage.records import Callable as Published
 from headbox.storage.records import ClaimRequest, Report
 from tests.postgres.conftest import NOON, a_task, a_worker
 
@@ -199,3 +201,12 @@ def test_a_worker_is_alive_until_its_lease_has_run_out_by_the_databases_clock(st
     store.exchange("w", Report(), ClaimRequest(queues=(), limit=1), now)
     assert store.rescue(now + 20 * SECOND) == []
     assert [lost.id for lost in store.rescue(now + 20 * SECOND + 1)] == [task.id]
+
+
+def test_many_workers_can_register_at_the_same_moment(store: PostgresStore) -> None:
+    published = [Published(name=f"shop:{number}", short_name=str(number)) for number in range(3)]
+    names = tuple(each.name for each in published)
+    workers = [replace(a_worker(f"worker-{number}"), names=names) for number in range(40)]
+    results = at_once(*(partial(store.register, worker, published, [], NOON) for worker in workers))
+    assert [result for result in results if result is not None] == []
+    assert {worker.id for worker in store.workers()} == {worker.id for worker in workers}

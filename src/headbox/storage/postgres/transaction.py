@@ -28,8 +28,12 @@ STREAM_ROWS = 1000  # rows that a stream fetches at a time
 
 _ENDED_BETWEEN: Final = b"SELECT EXISTS (SELECT FROM headbox_task_history WHERE id BETWEEN %b AND %b)"
 _ENDS: Final = ("add_run", "archive_end", "archive_ends")
-# A callable that a worker is just publishing must not be found unknown: registrations are waited for.
-_BEFORE: Final = {"worker_names": b"LOCK TABLE headbox_workers IN SHARE MODE"}
+# A callable that a worker is just publishing must not be found unknown: registrations are waited for. And they wait for
+# one another from their beginning: many that come at one moment would each hold what the others wait for.
+_BEFORE: Final = {
+    "worker_names": b"LOCK TABLE headbox_workers IN SHARE MODE",
+    "add_worker": b"LOCK TABLE headbox_workers IN SHARE ROW EXCLUSIVE MODE",
+}
 _urgency = attrgetter("due_time", "id")
 _enqueued = attrgetter(*ENQUEUED)
 
@@ -71,11 +75,15 @@ class PostgresTransaction:
     def all(self, name: str, /, **parameters: Any) -> list[Row]:
         if name == "levels":
             return self._levels(**parameters)
-        if not self._reading and name in _BEFORE:
-            self._cursor.execute(_BEFORE[name])
+        self._lock_before(name)
         return self._run(name, parameters).fetchall()
 
+    def _lock_before(self, name: str) -> None:
+        if not self._reading and name in _BEFORE:
+            self._cursor.execute(_BEFORE[name])
+
     def change(self, name: str, /, **parameters: Any) -> int:
+        self._lock_before(name)
         cursor = self._run(name, parameters)
         self._note(name)
         return cursor.rowcount
