@@ -17,6 +17,7 @@ from headbox.storage.records import ClaimRequest, Exchange, Report
 from headbox.storage.store import Store
 from headbox.worker.children import Child
 from headbox.worker.clerk import Clerk
+from headbox.worker.departure import Departure
 from headbox.worker.dispatcher import Dispatcher, Room
 from headbox.worker.enlistment import Enlistment, names
 from headbox.worker.errand import Answer, Errand, Runs, run
@@ -75,9 +76,7 @@ class Supervisor:
         self._review_at = 0
         # A claim may have been committed whose answer never came: the store repeats what it cannot know to be done.
         self._is_unsure = False
-        self._stopping = 0  # signals that asked for the end
-        self._interrupt_at: int | None = None
-        self._give_up_at = 0
+        self._departure = Departure(self._signals, self._dispatcher, settings, self._kill_all)
         self._enlistment: Enlistment
         self._clerk: Clerk[Answer] = Clerk(self._selector)
 
@@ -108,9 +107,9 @@ class Supervisor:
                 self._leave()
 
     def _is_done(self) -> bool:
-        if not self._stopping or self._dispatcher.runs_in_hand or self._clerk.is_out:
+        if not self._departure.is_begun or self._dispatcher.runs_in_hand or self._clerk.is_out:
             return False
-        if self._retry_at and time.monotonic_ns() > self._give_up_at:
+        if self._retry_at and self._departure.has_waited_enough(time.monotonic_ns()):
             logger.error("the database is away: the next worker of this machine records what ended meanwhile")
             return True
         return self._ledger.is_empty()
@@ -137,7 +136,7 @@ class Supervisor:
 
     def _next_time(self) -> int:
         now = time.monotonic_ns()
-        times = [now + POLL, self._dispatcher.next_time(now), self._interrupt_at]
+        times = [now + POLL, self._dispatcher.next_time(now), self._departure.next_time]
         if self._enlistment.deadline and not self._is_dropped:
             times.append(now + self._enlistment.deadline - boot_time())
         if not self._clerk.is_out:
@@ -147,7 +146,7 @@ class Supervisor:
     def _next_errand_time(self, now: int) -> int:
         behind = now - self._clock.now() * 1000
         instants = [self._enlistment.upkeep.next_time]
-        if self._due_time is not None and not self._stopping and _is_any(self._dispatcher.room(now)):
+        if self._due_time is not None and not self._departure.is_begun and _is_any(self._dispatcher.room(now)):
             instants.append(self._due_time)
         times = [instant * 1000 + behind for instant in instants]
         if self._is_unsure:
@@ -158,7 +157,7 @@ class Supervisor:
     def _turn(self) -> None:
         """Everything that is due now."""
         now = time.monotonic_ns()
-        self._heed_signals(now)
+        self._departure.heed(now)
         if self._superseded or self._enlistment.is_superseded:
             self._drop_all()
         self._tend(now)
@@ -180,10 +179,10 @@ class Supervisor:
         for child in dispatcher.overdue(now):
             keeper.kill(child)
         dispatcher.take_back(now)
-        for task in dispatcher.clear_shelf(None if self._stopping else now):
+        for task in dispatcher.clear_shelf(None if self._departure.is_begun else now):
             self._ledger.release(task.id, task.run)
         keeper.note_starts(now)
-        if not self._stopping:
+        if not self._departure.is_begun:
             keeper.raise_children()
 
     # the store
@@ -232,7 +231,7 @@ class Supervisor:
 
     def _request(self, now: int) -> ClaimRequest | None:
         """What to claim, if anything could have come or become due."""
-        if self._keeper is None or self._stopping:
+        if self._keeper is None or self._departure.is_begun:
             return None
         if self._keeper.changed:
             self._curious, self._keeper.changed = True, False
@@ -338,32 +337,6 @@ class Supervisor:
         self._dispatcher.interrupt(child, seq, Reason.CANCEL, now)  # nothing, if it was taken back
 
     # going
-
-    def _heed_signals(self, now: int) -> None:
-        while self._signals.noted:
-            self._signals.noted.pop()
-            self._stopping += 1
-            if self._stopping == 1:
-                self._drain(now)
-            else:
-                self._interrupt_all(now)
-                self._kill_all()
-        if self._interrupt_at is not None and now >= self._interrupt_at:
-            self._interrupt_at = None
-            self._interrupt_all(now)
-
-    def _drain(self, now: int) -> None:
-        runs = sum(len(child.in_progress()) for child in self._dispatcher.children.values())
-        if runs:
-            logger.warning("finishing %d run%s; again to stop at once", runs, "" if runs == 1 else "s")
-        self._dispatcher.take_back_all(now)
-        self._interrupt_at = now + self._settings.grace * 1000
-        self._give_up_at = self._interrupt_at + self._settings.cancel_grace * 1000
-
-    def _interrupt_all(self, now: int) -> None:
-        for child in self._dispatcher.children.values():
-            for seq in list(child.runs):
-                self._dispatcher.interrupt(child, seq, Reason.SHUTDOWN, now)
 
     def _kill_all(self) -> None:
         if self._keeper is not None:
