@@ -26,7 +26,7 @@ serve: $(RUN) $(WHEELS) $(PAGES) ## Start Headbox with the example application, 
 	@exec $(BIN)/headbox serve --app examples.repository_sync:queue
 
 test: install ## Run every test
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: install ## Check lint, format, types and import rules
 	@$(BIN)/ruff check .

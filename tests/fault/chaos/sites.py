@@ -111,7 +111,7 @@ class SQLiteSite:
 
     def close(self) -> None:
         if self.can_be_filled:
-            subprocess.run(["umount", str(self.disk)], check=True)
+            subprocess.run(["umount", "--lazy", str(self.disk)], check=True)
 
 
 def rows(site: Site, statement: str) -> Sequence[Sequence[Any]]:
