@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+ENCRYPTIONS = [(80877103).to_bytes(4, "big"), (80877104).to_bytes(4, "big")]  # that a client of PostgreSQL asks for
 Pair = tuple[socket.socket, socket.socket]  # a client's connection and ours to the server
 
 
@@ -35,6 +36,7 @@ class Proxy:
         self.lost = 0  # how often something was lost as asked
         self.refuses = False
         self.refuses_after_loss = False
+        self.starts_up = False  # PostgreSQL answers for it that it takes nobody yet
         self.broken = threading.Event()  # something was lost
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -88,6 +90,9 @@ class Proxy:
         try:
             if self.refuses:
                 raise ConnectionRefusedError
+            if self.starts_up:
+                _turn_away(client)
+                return
             server = socket.create_connection(self._server)
         except OSError:
             client.close()
@@ -136,6 +141,15 @@ class Proxy:
         self.lost += 1
         self.refuses |= self.refuses_after_loss
         self.broken.set()
+
+
+def _turn_away(client: socket.socket) -> None:
+    """As a PostgreSQL does that is not up yet (its documentation, 55.7: Message Formats)."""
+    with client, suppress(OSError):
+        while client.recv(1024)[4:8] in ENCRYPTIONS:
+            client.sendall(b"N")
+        said = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
+        client.sendall(b"E" + (len(said) + 4).to_bytes(4, "big") + said)
 
 
 def _break(pair: Pair) -> None:

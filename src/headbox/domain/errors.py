@@ -60,6 +60,10 @@ class StorageUnavailable(StorageError):
     """The database is away for now; the same call may go through later."""
 
 
+class StorageStarting(StorageUnavailable):
+    """The database's server is there and says that it takes nobody yet, or nobody more for the moment."""
+
+
 class OutcomeUnknown(StorageUnavailable):
     """The database went away while it committed: what was asked may have been done or not, so it is not asked again."""
 

@@ -47,7 +47,6 @@ def run_worker(
             ready = _prepare(nursery)
             url = _resolve_database(settings, ready, database_given)
         store = open_store(url, settings.finished_lifetime)
-        store.initialise(store.clock().now())
         supervisor = Supervisor(store, settings, nursery, ready, has_parent=has_parent)
         supervisor.run(lambda: status({"database": url}) if status else None)
     except HeadboxError as error:

@@ -15,6 +15,7 @@ from headbox.domain.outcomes import Outcome
 from headbox.domain.task import Instant, Task
 from headbox.storage.records import ClaimRequest, Exchange, Report
 from headbox.storage.store import Store
+from headbox.worker.arrival import arrive
 from headbox.worker.children import Child
 from headbox.worker.clerk import Clerk
 from headbox.worker.departure import Departure
@@ -94,10 +95,11 @@ class Supervisor:
     # the loop
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Works until it was told to end (SIGTERM, SIGINT) and has; `ready` is called when it begins to. Raises
-        WorkerFailed, StorageError."""
+        """Works until it was told to end (SIGTERM, SIGINT) and has; `ready` is called when it begins to, with the schema
+        in place. Raises WorkerFailed, StorageError."""
         with self._signals:
-            self._enlist()
+            if not arrive(self._store, self._clock, self._enlist, self._signals, self._selector):
+                return
             ready()
             try:
                 while not self._is_done():

@@ -8,13 +8,17 @@ from contextlib import contextmanager
 
 import psycopg
 
-from headbox.domain.errors import HeadboxError, StorageError, StorageUnavailable
+from headbox.domain.errors import HeadboxError, StorageError, StorageStarting, StorageUnavailable
 
 OLDEST = 14  # the oldest PostgreSQL that is supported
 
 
 class ConnectionLost(StorageUnavailable):
     """The server cannot be reached, or the connection broke before anything was committed: worth trying again."""
+
+
+class NotYet(ConnectionLost, StorageStarting):
+    """The server itself says so: it is starting up, recovering or going down, or has no connection left."""
 
 
 class Collision(StorageUnavailable):
@@ -24,12 +28,12 @@ class Collision(StorageUnavailable):
 # SQLSTATE, or the beginning of one (PostgreSQL's documentation, appendix A).
 _BY_CODE: dict[str, tuple[type[HeadboxError], str]] = {
     "08": (ConnectionLost, "check that the server runs there, and try again"),
-    "57P": (ConnectionLost, "it is shutting down or starting up; try again in a moment"),
+    "57P": (NotYet, "it is shutting down or starting up; try again in a moment"),
     "25006": (ConnectionLost, "it is a standby, which takes no changes; name the primary, or wait for the failover"),
     "25P03": (ConnectionLost, "it ended a transaction that had been idle for too long; try again"),
     "40": (Collision, "others keep changing the same tasks; try again"),
     "25P02": (StorageError, "its transaction has failed before; roll it back first"),
-    "53300": (ConnectionLost, "it has no connection left; raise max_connections or start fewer processes"),
+    "53300": (NotYet, "it has no connection left; raise max_connections or start fewer processes"),
     "53100": (StorageError, "its disk is full; free some space there and try again"),
     "53": (StorageUnavailable, "it is short of resources; try again, and give it more memory"),
     "55P03": (StorageUnavailable, "somebody's transaction has kept a lock for too long; end it and try again"),
