@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
-from headbox import IntervalScheduler, StorageError, StorageUnavailable
+from headbox import IntervalScheduler, StorageError, StorageUnavailable, TaskQueue
+from headbox.storage.sqlite import database as sqlite_database
+from headbox.web import asgi_app
+from headbox.web.routes import system
 from tests.acceptance.worker.conftest import Floor
 
 
@@ -103,6 +107,22 @@ def test_a_database_locked_by_others_is_one_sentence_and_outcomes_wait(
     assert [(run.state, run.run) for run in task.history()] == [("finished", 1)]
     assert shopfloor.add.enqueue(1, 2).wait(30) == 3
     assert "Traceback" not in work.log
+
+
+def test_an_api_says_soon_that_its_database_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert system.READY_SECONDS < 1 < sqlite_database.BUSY_TIMEOUT  # a probe's patience, and that of a call
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT", 30.0)
+    queue = TaskQueue(f"sqlite:///{tmp_path}/headbox.db")
+    queue.count()
+    queue.close()
+    with TestClient(asgi_app(queue)) as client, closing(sqlite3.connect(tmp_path / "headbox.db")) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        answer = client.get("/health/ready")
+        assert answer.status_code == 503 and "locked by others" in answer.json()["detail"]
+        other.execute("ROLLBACK")
+        other.close()
+        assert client.get("/health/ready").status_code == 200
 
 
 def test_what_ended_while_the_database_was_away_is_recorded_though_the_worker_is_killed(

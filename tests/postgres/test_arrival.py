@@ -103,6 +103,6 @@ def test_what_an_operator_has_to_mend_is_not_waited_for(url: str) -> None:
         ("postgresql://127.0.0.1:1/headbox", StorageUnavailable),
     ):
         newcomer = Newcomer(wrong)
-        with pytest.raises(kind, match="check both in the URL|there is no such database|check that the server runs"):
+        with pytest.raises(kind, match=r"check both in the URL|there is no such database|check that the server runs"):
             newcomer.come().result(PATIENCE)
         newcomer.close()

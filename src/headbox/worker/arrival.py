@@ -1,5 +1,5 @@
-"""How a worker comes to its database. One that is away for a moment is waited for, as it is later on; one that was never
-reached, or that refuses this worker, is for an operator to look at."""
+"""How a worker comes to its database. One that is away for a moment is waited for, as it is later on; one that was
+never reached, or that refuses this worker, is for an operator to look at."""
 
 from __future__ import annotations
 

@@ -95,8 +95,8 @@ class Supervisor:
     # the loop
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Works until it was told to end (SIGTERM, SIGINT) and has; `ready` is called when it begins to, with the schema
-        in place. Raises WorkerFailed, StorageError."""
+        """Works until it was told to end (SIGTERM, SIGINT) and has; `ready` is called when it begins to, with
+        the schema in place. Raises WorkerFailed, StorageError."""
         with self._signals:
             if not arrive(self._store, self._clock, self._enlist, self._signals, self._selector):
                 return

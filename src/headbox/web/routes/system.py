@@ -22,7 +22,7 @@ DEFAULT_EVENTS: Final = 1000
 MAX_EVENTS: Final = 10_000
 DURATIONS: Final = ("timeout", "schedule_threshold")
 NEWEST: Final = 2**63 - 1
-READY_SECONDS: Final = 1.0  # that readiness waits for the database
+READY_SECONDS: Final = 0.75  # that readiness waits for the database: many a probe has the patience of one
 
 
 async def list_callables(request: Request) -> Reply:
@@ -82,7 +82,8 @@ async def ready(request: Request) -> Reply:
     except StorageError as error:
         raise _not_ready(str(error)) from None
     except TimeoutError:
-        raise _not_ready(f"the database has not answered within {READY_SECONDS:g} s") from None
+        why = "it is overloaded, locked by others, or cut off"
+        raise _not_ready(f"the database has not answered within {READY_SECONDS:g} s: {why}") from None
     if status["pending_migrations"]:
         raise _not_ready("the schema is not current; run `headbox db upgrade`")
     return json_reply(200, {"status": "ready"})
