@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +11,9 @@ from headbox.domain.schedulers import parse_instant
 from headbox.domain.task import DAY, HOUR, SYSTEM_QUEUE
 from headbox.storage.records import Filter
 from headbox.storage.store import Store, open_store
+from headbox.worker.journal import folder_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conformance.conftest import Scene
 
 NOON = parse_instant("2026-12-01T12:00:00Z")
@@ -53,6 +53,23 @@ def test_initialising_again_changes_nothing(scene: Scene, url: str) -> None:
     for store in (scene.store, open_store(url)):
         store.initialise(scene.now + DAY)
         assert list(store.stream(HOUSEKEEPING, scene.now)) == before and store.get(task.id) == task
+
+
+def spelled_differently(url: str, folder: Path) -> str:
+    """The URL of the same database, by a link or by what a server is told."""
+    if not url.startswith("sqlite"):
+        return url.replace("@127.0.0.1", "@localhost") + f"{'&' if '?' in url else '?'}application_name=mill"
+    link = folder / "link.db"
+    link.symlink_to(url.removeprefix("sqlite:///"))
+    return f"sqlite:///{link}"
+
+
+def test_a_database_is_the_same_however_its_url_is_spelled(scene: Scene, url: str, tmp_path: Path) -> None:
+    spelled = open_store(spelled_differently(url, tmp_path))
+    assert spelled.identity() == scene.store.identity() == scene.store.identity()
+    assert len({folder_of(store.beside, store.identity) for store in (spelled, scene.store)}) == 1
+    assert all(spelled.is_alive(worker, scene.now) for worker in spelled.workers())
+    spelled.close()
 
 
 def test_a_housekeeping_task_that_was_canceled_stays_a_schedule(scene: Scene) -> None:

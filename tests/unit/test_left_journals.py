@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,7 @@ def leave_behind(queue: TaskQueue, boot: str) -> str:
         [], [], NOW,
     )  # fmt: skip
     assert store.exchange("w", Report(), ClaimRequest(queues=(), limit=1), queue.clock.now()).claims
-    journals = Journals(folder_of(store.url, store.beside))
+    journals = Journals(folder_of(store.beside, store.identity))
     file = journals.open("w", 1)
     child = Journal(file.descriptor)
     at = time.monotonic_ns()
@@ -54,6 +56,39 @@ def test_a_journal_from_before_the_machine_was_started_anew_is_not_believed(
     """Of what was written before the power went, pages may be missing or old; so it runs again."""
     queue = TaskQueue(f"sqlite:///{tmp_path}/headbox.db")
     id = leave_behind(queue, boot)
-    Upkeep(queue.store, Settings(), "another").rescue(queue.clock.now())
+    upkeep = Upkeep(queue.store, Settings(), "another")
+    upkeep.rescue(queue.clock.now())
     assert queue.store.get(id).state == state
-    assert not [*folder_of(queue.store.url, queue.store.beside).iterdir()]
+    assert not [*upkeep.journals.iterdir()]
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Iterator[int]:
+    """Another who is about the journals and has been stopped: his lock."""
+    folder = tmp_path / "headbox.db.ends"
+    folder.mkdir()
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    yield lock
+    os.close(lock)
+
+
+def test_a_worker_that_is_stopped_over_the_journals_holds_up_nobody(tmp_path: Path, stopped: int) -> None:
+    queue = TaskQueue(f"sqlite:///{tmp_path}/headbox.db")
+    id, upkeep = leave_behind(queue, boot_id()), Upkeep(queue.store, Settings(), "another")
+    now = queue.clock.now()
+    for later in (0, Settings().lease - 1):
+        assert upkeep.rescue(now + later) == []
+        assert queue.store.get(id).state == "running"  # whoever goes on first records its end
+    fcntl.flock(stopped, fcntl.LOCK_UN)
+    upkeep.rescue(now + Settings().lease)
+    assert queue.store.get(id).state == "finished"
+
+
+def test_one_that_stays_stopped_is_waited_for_no_longer_than_a_lease(tmp_path: Path, stopped: int) -> None:
+    queue = TaskQueue(f"sqlite:///{tmp_path}/headbox.db")
+    id, upkeep = leave_behind(queue, boot_id()), Upkeep(queue.store, Settings(), "another")
+    now = queue.clock.now()
+    upkeep.rescue(now)
+    upkeep.rescue(now + Settings().lease)
+    assert queue.store.get(id).state == "reset" and not queue.store.workers()

@@ -83,4 +83,4 @@ def process_start(pid: int) -> int | None:
 def absolute(database: str) -> str:
     """The database's URL as any process on this machine can use it, wherever it was started."""
     scheme, separator, path = database.partition(":///")
-    return scheme + separator + os.path.abspath(path) if scheme == "sqlite" else database
+    return scheme + separator + os.path.realpath(path) if scheme == "sqlite" else database

@@ -8,10 +8,12 @@ from msgspec.structs import asdict
 
 from headbox.domain.errors import UnknownName
 from headbox.domain.task import Instant
+from headbox.identifiers import new_id
 from headbox.storage.database import Row, Transaction
 from headbox.storage.records import Event, Session, Token, User
 
 NEWEST = 2**63 - 1
+IDENTITY = "identity"  # the setting that is the database's name for itself
 
 
 def create_user(tx: Transaction, user: User) -> bool:
@@ -125,6 +127,12 @@ def setting(tx: Transaction, name: str) -> str | None:
     """The value that is kept under the name."""
     row = tx.one("setting", name=name)
     return None if row is None else str(row[0])
+
+
+def identify(tx: Transaction) -> str:
+    """What tells this database from every other; chosen by whoever asks first."""
+    tx.change("add_setting", name=IDENTITY, value=new_id())
+    return setting(tx, IDENTITY) or ""
 
 
 def change_setting(tx: Transaction, name: str, value: str | None) -> None:

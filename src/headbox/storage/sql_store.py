@@ -385,6 +385,9 @@ class SQLStore:
     def events(self, limit: int, before: int | None = None) -> list[Event]:
         return self._database.read(lambda tx: accounts.events(tx, limit, before))
 
+    def identity(self) -> str:
+        return self.setting(accounts.IDENTITY) or self._database.write(accounts.identify, is_repeatable=True)
+
     def setting(self, name: str) -> str | None:
         return self._database.read(lambda tx: accounts.setting(tx, name))
 

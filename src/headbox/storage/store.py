@@ -331,6 +331,9 @@ class Store(Protocol):
     def events(self, limit: int, before: int | None = None) -> list[Event]:
         """Audited events, newest first, with ids below `before`."""
 
+    def identity(self) -> str:
+        """What tells this database from every other, by whatever URL it is reached; made at first use."""
+
     def setting(self, name: str) -> str | None: ...
     def change_setting(self, name: str, value: str | None) -> None: ...
 

@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,16 +115,16 @@ Marks = tuple[tuple[JournalFile, int], ...]
 
 
 class Journals:
-    """The files of one worker's children."""
+    """The files of one worker's children. `folder`: where they are made from now on."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path = Path()) -> None:
+        self.folder = folder
         self._files: list[JournalFile] = []
         self._has_complained = False
 
     def open(self, worker: str, number: int) -> JournalFile:
         """A file for a child; memory where there can be none."""
-        path = self._folder / f"{worker}-{number}"
+        path = self.folder / f"{worker}-{number}"
         try:
             file = JournalFile(_create(path), path)
         except OSError as error:
@@ -169,25 +169,29 @@ class Journals:
         self._files.clear()
 
 
-def folder_of(url: str, beside: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+def folder_of(beside: Path | None, identify: Callable[[], str], environ: Mapping[str, str] = os.environ) -> Path:
     """Where a database's journals are: beside its file, or in a folder of the user's on this machine (systemd's
-    StateDirectory, the session's runtime directory, or the home directory)."""
+    StateDirectory, the session's runtime directory, or the home directory) that goes by the database's identity."""
     if beside is not None:
         return beside.with_name(f"{beside.name}.ends")
     state, runtime = environ.get("STATE_DIRECTORY"), environ.get("XDG_RUNTIME_DIR")
     home = Path(environ.get("HOME") or "~").expanduser() / ".local" / "state"
     folder = Path(state.split(":")[0]) if state else (Path(runtime) if runtime else home) / "headbox"
-    return folder / f"ends-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+    return folder / f"ends-{hashlib.sha256(identify().encode()).hexdigest()[:16]}"
 
 
 @contextlib.contextmanager
-def left_behind(folder: Path, dead: set[str], known: set[str]) -> Iterator[dict[str, list[End]]]:
-    """What dead workers have left, by worker; on the way out it is deleted, for by then it is recorded. Others who look
-    at the same time wait. What a worker left that is neither `dead` nor `known` goes unread."""
+def left_behind(folder: Path, dead: set[str], known: set[str]) -> Iterator[dict[str, list[End]] | None]:
+    """What dead workers have left, by worker; on the way out it is deleted, for by then it is recorded. None: another
+    is about it, who may also have been stopped; look again later. What a worker left that is neither `dead` nor `known`
+    goes unread."""
     if not _is_any(folder):
         yield {}
         return
-    with _locked(folder):
+    with _locked(folder) as is_ours:
+        if not is_ours:
+            yield None
+            return
         found: dict[str, list[End]] = {}
         taken: list[tuple[Path, int]] = []
         try:
@@ -233,11 +237,16 @@ def _is_any(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[bool]:
+    """Whether nobody else has it."""
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(lock)
 

@@ -22,7 +22,7 @@ from headbox.worker.departure import Departure
 from headbox.worker.dispatcher import Dispatcher, Room
 from headbox.worker.enlistment import Enlistment, names
 from headbox.worker.errand import Answer, Errand, Runs, run
-from headbox.worker.journal import Journals, folder_of
+from headbox.worker.journal import Journals
 from headbox.worker.keeper import Keeper
 from headbox.worker.ledger import Ledger, tell_of
 from headbox.worker.neighbours import Neighbours
@@ -62,7 +62,7 @@ class Supervisor:
         callables = ready.callables if ready else []
         self._known = frozenset(names(callables))
         self._dispatcher.async_names = names([published for published in callables if published.is_async])
-        self._journals = Journals(folder_of(store.url, store.beside))
+        self._journals = Journals()
         self._keeper: Keeper | None = None
         if nursery is not None:
             parts = (self._dispatcher, self._ledger, settings, self._clock, self._selector, self._journals)
@@ -86,6 +86,7 @@ class Supervisor:
         previous = self._enlistment.id if self._is_dropped else None
         self._enlistment = Enlistment(self._store, self._settings, self._ready, self._clock, extended, previous)
         self._listen()
+        self._journals.folder = self._enlistment.upkeep.journals
         if self._keeper is not None:
             self._keeper.worker = self._enlistment.id
 

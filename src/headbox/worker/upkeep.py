@@ -25,14 +25,14 @@ logger = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """The duties of one worker."""
+    """The duties of one worker. `journals`: the folder of what this machine's workers have not recorded yet."""
 
     def __init__(self, store: Store, settings: Settings, worker: str) -> None:
         self._store = store
         self._settings = settings
         self._worker = worker
         self._culling: list[tuple[Task, Instant, Iterator[int]]] = []
-        self._journals = folder_of(store.url, store.beside)
+        self.journals = folder_of(store.beside, store.identity)
         self._ended: list[Outcome] = []
         self._claimed = self._brought_forward = False
         self._round_time = self._next_time = 0
@@ -40,6 +40,7 @@ class Upkeep:
         self._full_time = 0  # when that was
         self._is_hurried = False
         self._is_folding = False
+        self._patient_until: Instant | None = None  # with another who is about the journals
 
     def is_due(self, now: Instant) -> bool:
         """Whether there is something to do."""
@@ -85,12 +86,13 @@ class Upkeep:
         is_lost = survey.expire_time is not None and survey.expire_time < now
         is_late = not self._full_time <= now < self._full_time + ALL
         workers = None
-        if is_lost or is_late or survey.roll != self._roll:
+        if is_lost or is_late or survey.roll != self._roll or self._patient_until is not None:
             workers = self._full_round(now)
             self._roll, self._full_time = survey.roll, now
         elif survey.housekeeping_time is not None and survey.housekeeping_time <= now:
             self._claim(now)
-        self._next_time = next_look(survey, self._settings.lease, now, random())
+        if self._patient_until is None:  # else in a TICK
+            self._next_time = next_look(survey, self._settings.lease, now, random())
         return workers
 
     def _full_round(self, now: Instant) -> list[Worker]:
@@ -108,12 +110,22 @@ class Upkeep:
         # A machine that lost its power may have kept a part of what was written; and what is told by its monotonic
         # clock means nothing after it has started anew.
         readable = {worker.id for worker in workers if worker.id in dead and is_of_this_boot(worker)}
-        with left_behind(self._journals, readable, {worker.id for worker in workers} - dead) as ends:
-            for worker, ended in ends.items():
+        with left_behind(self.journals, readable, {worker.id for worker in workers} - dead) as ends:
+            for worker, ended in (ends or {}).items():
                 self._record(worker, ended, now)
-        for task in self._store.rescue(now, sorted(dead), present=workers):
+        waits = self._is_patient(now, is_taken=ends is None and bool(readable))
+        for task in self._store.rescue(now, sorted(dead - readable if waits else dead), present=workers):
             logger.warning("task %s (%s): %s", task.id, task.method_name, task.exception)
         return [worker for worker in workers if worker.id not in dead]
+
+    def _is_patient(self, now: Instant, *, is_taken: bool) -> bool:
+        """Whether to leave the dead to another who is about their journals: for a lease. Then that one is taken for
+        stopped, and what had ended unrecorded runs again."""
+        if not is_taken:
+            self._patient_until = None
+        elif self._patient_until is None:
+            self._patient_until = now + self._settings.lease
+        return self._patient_until is not None and now < self._patient_until
 
     def _record(self, worker: str, ends: list[End], now: Instant) -> None:
         """What had ended when its worker died, and was not recorded: before it is reset."""

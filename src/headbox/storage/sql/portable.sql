@@ -474,6 +474,10 @@ WHERE id < :before ORDER BY id DESC LIMIT :limit
 -- One setting that the database keeps.
 SELECT value FROM headbox_settings WHERE name = :name
 
+-- add_setting --
+-- Keeps a setting, unless there is one of this name.
+INSERT INTO headbox_settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING
+
 -- change_setting --
 -- Keeps a setting.
 INSERT INTO headbox_settings (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value

@@ -70,7 +70,7 @@ class SQLiteDatabase:
     searched = " OR ".join(f"{column} LIKE :pattern ESCAPE '!'" for column in SEARCHED)
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = Path(os.path.realpath(path))  # the locks beside it are the same for all who come by a link
         self.url = f"sqlite:///{self.path}"
         self._abandoned: list[Any] = []
         self._start_afresh()
