@@ -10,6 +10,7 @@ from typing import Protocol
 
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant
+from headbox.forks import forget_in_forks
 
 
 class Clock(Protocol):
@@ -37,11 +38,16 @@ class SharedClock:
 
     def __init__(self, ask: Callable[[], Instant]) -> None:
         self._ask = ask
-        self._lock = threading.Lock()
+        self.after_fork()
+        forget_in_forks(self)
         self._asked_at: int | None = None
         self._offset = 0
         self._error = 0  # microseconds by which the offset may be wrong
         self.set_at: int | None = None  # when it was last found to have been set, by `boot_time`
+
+    def after_fork(self) -> None:
+        """A thread that the fork does not have may have held the lock, while it asked."""
+        self._lock = threading.Lock()
 
     def now(self) -> Instant:
         """The present instant. Raises what `ask` raises, but only until it has answered once."""

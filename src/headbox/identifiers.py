@@ -7,6 +7,8 @@ import threading
 import time
 from random import SystemRandom
 
+from headbox.forks import forget_in_forks
+
 _RANDOM_BITS = 74
 
 
@@ -15,7 +17,8 @@ class IdMaker:
     after a fork."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.after_fork()
+        forget_in_forks(self)
         self._random = SystemRandom()
         self._pid = 0
         self._millisecond = 0
@@ -50,4 +53,3 @@ def _with_dashes(text: str) -> str:
 
 
 new_id = IdMaker()
-os.register_at_fork(after_in_child=new_id.after_fork)

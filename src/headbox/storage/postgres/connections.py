@@ -20,7 +20,7 @@ from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 
 from headbox.domain.errors import ConfigError, StorageError, StorageUnavailable
-from headbox.storage.forks import forget_in_forks
+from headbox.forks import forget_in_forks
 from headbox.storage.postgres.errors import OLDEST, ConnectionLost, named
 
 MOST = 16  # connections of one process for statements

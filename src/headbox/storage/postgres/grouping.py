@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from headbox.domain.errors import StorageUnavailable
 from headbox.domain.task import Instant, Task
-from headbox.storage.forks import forget_in_forks
+from headbox.forks import forget_in_forks
 
 MOST = 100  # callers that share a transaction
 HOLD_UP = 0.05  # seconds after which a caller goes alone: the server is away, or slow

@@ -15,6 +15,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import tuple_row
 
+from headbox.forks import forget_in_forks
+
 REST: Final = 0.005  # seconds between two notices of one kind from one process; twice that each time while it goes on
 LONGEST_REST: Final = 0.040
 READY: Final = "headbox"  # a queue has got something to run; and so its own channel
@@ -52,12 +54,17 @@ class Notices:
     """Sends what one process has to tell."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.after_fork()
+        forget_in_forks(self)
         self._sent: dict[Notice, tuple[float, float]] = {}  # when, and how long it rests then
         self._waited_until: float | None = None  # None: nobody here hears who waits, so ends are always told
         self.workers = 1  # that there were when this process last looked: all of them hear the same
         self.claim_time = 0.0  # when this process last claimed something, by the monotonic clock
         self.own: deque[str] = deque(maxlen=100)  # the latest of this process's own transactions
+
+    def after_fork(self) -> None:
+        """A thread that the fork does not have may have held the lock."""
+        self._lock = threading.Lock()
 
     def hear(self) -> None:
         """This process hears from now on when somebody waits for ends."""

@@ -14,9 +14,9 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from headbox.domain.errors import StorageError, StorageUnavailable
 from headbox.domain.task import Instant
+from headbox.forks import forget_in_forks
 from headbox.storage.callers import driver_connection
 from headbox.storage.database import Transaction
-from headbox.storage.forks import forget_in_forks
 from headbox.storage.records import Worker
 from headbox.storage.sqlite.errors import named, sentences
 from headbox.storage.sqlite.transaction import SQLiteTransaction

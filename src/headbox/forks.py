@@ -1,5 +1,5 @@
-"""What a process has opened is not its forks'. They forget it while they have one thread: of several that came first at
-the same time, each would see what another had forgotten only half."""
+"""What a process has opened or locked is not its forks'. They forget it while they have one thread: of several that
+came first at the same time, each would see what another had forgotten only half."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 
 class Opened(Protocol):
-    """Something that belongs to the process that opened it."""
+    """Something that belongs to one process: what it has opened, a lock that one of its threads may hold."""
 
     def after_fork(self) -> None:
         """Begins afresh, if this is another process; also called where Python has not heard of the fork."""
