@@ -30,10 +30,13 @@ def test_the_number_of_missed_occurrences_is_logged(how: str, tmp_path: Path, ca
     queue.close()
 
 
-def test_nothing_is_said_of_a_schedule_that_begins_now(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_said_of_a_schedule_that_begins_now_or_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     clock = FakeClock()
     queue = TaskQueue(f"sqlite:///{tmp_path}/headbox.db", clock=clock)
     queue.enqueue(timedelta, scheduler=hourly(clock, timedelta()))
+    queue.schedule("a grid", timedelta, schedule=hourly(clock, timedelta(days=365)))
     assert "missed" not in caplog.text
     queue.close()

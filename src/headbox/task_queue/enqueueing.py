@@ -155,7 +155,7 @@ def prepare(
     if options.progress_callback is not None:
         values["progress_callback"] = payloads.encode(options.progress_callback, field="progress_callback", **bound)
     if options.scheduler is not IMMEDIATE:
-        values |= occurrence(options.scheduler, now)
+        values |= occurrence(options.scheduler, now, is_named=naming is not None)
     task = Task(
         id=id,
         run=1,
@@ -186,11 +186,12 @@ def prepare(
     return task
 
 
-def occurrence(scheduler: Scheduler, now: Instant) -> dict[str, Any]:
-    """A scheduler as fields of a task, its first occurrence included. InvalidTask if it has none."""
+def occurrence(scheduler: Scheduler, now: Instant, *, is_named: bool = False) -> dict[str, Any]:
+    """A scheduler as fields of a task, its first occurrence included. InvalidTask if it has none. A schedule that
+    `is_named` is declared again and again: its start is the origin of a grid, before which nothing was missed."""
     scheduler = scheduler.fixed(now)
     time, skipped = scheduler.first(now)
-    if skipped:
+    if skipped and not is_named:
         # Meant by whoever gave it a start in the past: nothing to be warned of.
         began = "the schedule %s began in the past: %d occurrences were missed and are skipped"
         logger.info(began, scheduler.expression(), skipped)
