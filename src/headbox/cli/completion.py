@@ -23,8 +23,9 @@ def completion(shell: str) -> None:
     """Prints the script of that shell."""
     from click.shell_completion import ShellComplete, get_completion_class
 
-    from headbox.cli.main import PROGRAM, root
+    from headbox.cli.bash import Bash
+    from headbox.cli.main import COMPLETING, PROGRAM, root
 
-    kind = get_completion_class(shell)
+    kind = Bash if shell == "bash" else get_completion_class(shell)
     assert kind is not None
-    print(ShellComplete.source(kind(root, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE")))  # Bash's own asks its version
+    print(ShellComplete.source(kind(root, {}, PROGRAM, COMPLETING)))  # Bash's own asks its version

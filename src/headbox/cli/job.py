@@ -14,7 +14,11 @@ from headbox.cli.table import Column, show_list
 from headbox.cli.task_table import fields, show_tasks
 from headbox.cli.terminal import print_json
 
-COLUMNS: Final = (Column("JOB", 36, whole=True, rank=0), Column("TASKS", 5, rank=1), Column("STATES", 20, rank=2))
+COLUMNS: Final = (
+    Column("JOB", 36, whole=True, rank=0),
+    Column("TASKS", 5, rank=1, right=True),
+    Column("STATES", 20, rank=2),
+)
 
 
 @click.group()

@@ -16,6 +16,7 @@ from headbox.cli.commands import Commands, Places, colour_option, load_from
 from headbox.cli.failure import DONE, EXPECTED, FAILED, INTERRUPTED, asks_for_json, failure_of, say
 
 PROGRAM: Final = "headbox"
+COMPLETING: Final = "_HEADBOX_COMPLETE"  # the variable by which a shell asks what a word may become
 
 COMMANDS: Final[Places] = {
     "serve": ("headbox.cli.serve:serve", "Start the API and a worker, and keep both running."),
@@ -75,6 +76,12 @@ def open_streams() -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit status of the command that `arguments` name; what went wrong is said on stderr in one sentence."""
+    if COMPLETING in os.environ:
+        from click.shell_completion import add_completion_class
+
+        from headbox.cli.bash import Bash
+
+        add_completion_class(Bash)
     try:
         status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()

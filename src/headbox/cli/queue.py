@@ -16,12 +16,12 @@ from headbox.cli.times import local_now, show_span, show_time
 
 COLUMNS: Final = (
     Column("QUEUE", 12, rank=0),
-    Column("WAITING", 7, rank=1),
-    Column("RUNNING", 7, rank=2),
-    Column("RESET", 5, rank=5),
-    Column("SUSPENDED", 9, rank=6),
-    Column("OLDEST", 8, rank=4),
-    Column("WORKERS", 7, rank=3),
+    Column("WAITING", 7, rank=1, right=True),
+    Column("RUNNING", 7, rank=2, right=True),
+    Column("RESET", 5, rank=5, right=True),
+    Column("SUSPENDED", 9, rank=6, right=True),
+    Column("OLDEST", 8, rank=4, right=True),
+    Column("WORKERS", 7, rank=3, right=True),
     Column("SINCE", 8, rank=7),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,27 +13,23 @@ import pytest
 if TYPE_CHECKING:
     from tests.service import Home
 
-SCRIPT = """
-eval "$(headbox completion bash)"
-COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMPREPLY=()
-_headbox_completion headbox
-printf '%s\\n' "${{COMPREPLY[@]}}"
-"""
+INSERT_ALL, TO_THE_BEGINNING = "\x1b*", "\x01"
 
 
-def completed(home: Home, words: str) -> list[str]:
-    """What Bash offers for the last of the words."""
+def completed(home: Home, line: str) -> list[str]:
+    """What Bash makes of the last word of a line that is typed: all that it can become."""
     path = f"{Path(sys.executable).parent}:{home.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "--norc", "-c", SCRIPT.format(words=words)],
+        ["bash", "--norc", "-i"],
         cwd=home.path,
-        env={**home.environ, "PATH": path},
+        env={**home.environ, "PATH": path, "TERM": "dumb", "INPUTRC": os.devnull},
+        input=f'eval "$(headbox completion bash)"\n{line}{INSERT_ALL}{TO_THE_BEGINNING}echo \n',
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stderr == ""
-    return done.stdout.split()
+    assert "Traceback" not in done.stderr
+    return done.stdout.split()[len(line.split(" ")) - 1 :]
 
 
 @pytest.mark.parametrize(
@@ -41,23 +38,39 @@ def completed(home: Home, words: str) -> list[str]:
         ("headbox sche", ["schedule"]),
         ("headbox task resu", ["resume"]),
         ("headbox task list --state wait", ["waiting"]),
-        ("headbox task enqueue ''", ["add", "fail", "hold", "variables"]),
+        ("headbox task enqueue ", ["add", "fail", "hold", "variables"]),
         ("headbox task list --name a", ["add"]),
-        ("headbox completion ''", ["bash", "zsh", "fish"]),
+        ("headbox completion ", ["bash", "zsh", "fish"]),
     ],
 )
 def test_bash_completes_commands_and_what_the_server_knows(words: str, offered: list[str], served: Home) -> None:
     assert completed(served, words) == offered
 
 
+@pytest.mark.parametrize("option", ["--url ", "--url="])
+def test_a_url_before_the_word_is_one_word(option: str, served: Home) -> None:
+    """Though Bash cuts it at its colons."""
+    url = served.json("top")["url"]
+    for line, offered in (
+        (f"task list {option}{url} --name a", ["add"]),
+        (f"task list {option}{url} --sta", ["--state"]),
+    ):
+        assert completed(served, f"headbox {line}") == offered
+
+
+def test_a_word_with_a_colon_is_completed_behind_it(served: Home) -> None:
+    served.ok("task", "enqueue", "add", "1", "--job", "nightly:one")
+    assert completed(served, "headbox job info nightly:o") == ["nightly:one"]
+
+
 def test_bash_completes_ids_of_tasks_that_the_command_can_change(served: Home) -> None:
     id = served.json("task", "enqueue", "add", "1", "--schedule", "2999-01-01T00:00:00Z")["id"]
     assert completed(served, f"headbox task cancel {id[:-4]}") == [id]
-    assert completed(served, f"headbox task resume {id[:-4]}") == []
+    assert completed(served, f"headbox task resume {id[:-4]}") == [id[:-4]]
     served.ok("task", "suspend", id)
     assert completed(served, f"headbox task resume {id[:-4]}") == [id]
 
 
 def test_without_a_service_commands_are_completed_all_the_same(home: Home) -> None:
-    assert completed(home, "headbox task enqueue ''") == []
+    assert completed(home, "headbox task enqueue ") == []
     assert completed(home, "headbox task in") == ["info"]
