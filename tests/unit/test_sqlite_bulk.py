@@ -12,6 +12,12 @@ def test_what_rows_have_in_common_is_said_once() -> None:
     assert as_set(NAMES, rows) == Set(("id", "args"), '[["1","[1]"],["2",null]]', {"queue": "default"})
 
 
+def test_rows_that_differ_in_one_value_are_a_list_of_it() -> None:
+    assert as_set(NAMES, [("1", "default", b"[1]"), ("2", "default", b"[1]")]) == Set(
+        ("id",), '["1","2"]', {"queue": "default", "args": b"[1]"}
+    )
+
+
 def test_rows_that_differ_in_nothing_are_still_as_many() -> None:
     row = ("1", "default", None)
     assert as_set(NAMES, [row, row]) == Set((), "[[],[]]", {"id": "1", "queue": "default", "args": None})

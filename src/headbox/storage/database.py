@@ -55,8 +55,8 @@ class Transaction(Protocol):
         ...
 
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
-        """Runs one statement over a whole set of rows, whose values are integers, texts or None; how many rows
-        changed. SQLite sees them as JSON in `rows`, PostgreSQL as one array for each of `names`."""
+        """Runs one statement over a whole set of rows, with parameters beside them; how many rows changed. SQLite sees
+        what differs between them as JSON in `rows`, PostgreSQL one array for each of `names`."""
         ...
 
     def batch_rows(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> list[Row]:

@@ -20,8 +20,8 @@ from headbox.storage.records import ClaimRequest, Claims, Exchange, PassedOver, 
 
 ANY_WEIGHT = 2**31 - 1
 MOST_BYTES = 8 << 20  # of arguments that one claim brings; what lists show of them comes on top
-_PLAIN_END = ("id", "run", "state", "start_time", "finish_time", "result", "public_result")
-_END = (*_PLAIN_END, "exception", "traceback", "worker")
+_SAID = ("start_time", "finish_time", "result", "public_result", "exception", "traceback")
+_END = ("id", "run", "state", *_SAID)
 
 
 def exchange(tx: Transaction, worker: str, report: Report, request: ClaimRequest | None, now: Instant) -> Exchange:
@@ -44,18 +44,8 @@ def exchange(tx: Transaction, worker: str, report: Report, request: ClaimRequest
 
 def finish(tx: Transaction, worker: str, outcomes: list[Outcome], now: Instant) -> tuple[list[Outcome], list[Skipped]]:
     """Records how runs ended, each only if this worker still holds it; (superseded outcomes, skipped occurrences)."""
-    plain: list[tuple[Any, ...]] = []
-    others: list[tuple[Any, ...]] = []
-    for o in outcomes:
-        state = OUTCOME_STATES[o.event]
-        if o.exception is None and o.traceback is None and o.event != "lose" and _is_text(o.result):
-            result = None if o.result is None else o.result.decode()
-            plain.append((o.id, o.run, state, o.start_time, o.finish_time, result, o.public_result))
-        elif o.event != "lose":
-            end = (o.id, o.run, state, o.start_time, o.finish_time, o.result, o.public_result, o.exception, o.traceback)
-            others.append((*end, worker))
-    archived = tx.batch("archive_ends", _PLAIN_END, plain, worker=worker) if plain else 0
-    archived += tx.many("archive_end", _END, others) if others else 0
+    ends = [(o.id, o.run, OUTCOME_STATES[o.event], *_said(o)) for o in outcomes if o.event != "lose"]
+    archived = tx.batch("archive_ends", _END, ends, worker=worker)
     if archived:
         _take_out(tx, worker, outcomes, are_all=archived == len(outcomes))
     return ([], []) if archived == len(outcomes) else _finish_singly(tx, worker, outcomes, now)
@@ -76,19 +66,9 @@ def _take_out(tx: Transaction, worker: str, outcomes: list[Outcome], *, are_all:
         tx.tally.move(queue, RUNNING, None, number, counted=OUTCOME_STATES[event])
 
 
+_said = attrgetter(*_SAID)
 _queue_and_event = attrgetter("queue", "event")
 _queue_and_claimed = attrgetter("queue", "claimed_state")
-
-
-def _is_text(result: bytes | None) -> bool:
-    """Whether a result payload is text, which a set of rows can carry (no pickle is, nor what a disk has spoiled)."""
-    if result is None or result.isascii():
-        return True
-    try:
-        result.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _finish_singly(

@@ -46,7 +46,7 @@ def enqueue(database: Database, tx: Transaction, tasks: Sequence[Task]) -> list[
     """Accepts tasks, all or none; the same ids again change nothing. Raises NonUniqueTask."""
     try:
         for (queue, state), group in _by_place(tasks):
-            added = tx.many("add_task", ENQUEUED, [_enqueued(task) for task in group])
+            added = tx.batch("add_task", ENQUEUED, [_enqueued(task) for task in group])
             if added:
                 tx.tally.move(queue, None, state, added, counted=statistics.ENQUEUED)
     except Exception as error:

@@ -123,13 +123,14 @@ def numbered(statement: str, names: tuple[str, ...]) -> str:
 
 @lru_cache(256)  # one for each kind of batch
 def of_rows(statement: str, varying: tuple[str, ...]) -> str:
-    """The statement with the `:name` of each of `varying` as an element of a row of JSON, `given.value`, in that order:
-    it inserts a whole set of rows, and what they have in common remains a parameter (SQLite)."""
+    """The statement with the `:name` of each of `varying` as an element of a row of JSON, `given.value`, in that order
+    (a single one is the row itself): it works on a whole set of rows, and what they have in common remains a parameter
+    (SQLite)."""
 
     def place(match: re.Match[str]) -> str:
         if match[1] not in varying:
             return match[0]
-        element = f"given.value ->> {varying.index(match[1])}"
+        element = f"given.value ->> {varying.index(match[1])}" if len(varying) > 1 else "given.value"
         return f"CAST({element} AS BLOB)" if COLUMN_TYPES[match[1]] == "bytea" else element
 
     return _PARAMETER.sub(place, statement)

@@ -73,7 +73,10 @@ class _ColumnDumper(Dumper):
     parts: ClassVar[Callable[[Iterable[Any]], Iterable[bytes]]]
 
     def dump(self, obj: Column) -> Buffer:
-        return _header(1, 1, self.element_oid, len(obj), 1) + b"".join(type(self).parts(obj))
+        count = len(obj)
+        times = count if count and obj.count(obj[0]) == count else 1  # most columns of a batch say the same throughout
+        elements = b"".join(type(self).parts(obj[:1] if times > 1 else obj)) * times
+        return _header(1, 1, self.element_oid, count, 1) + elements
 
 
 def _dumper(name: str, parts: Callable[[Iterable[Any]], Iterable[bytes]]) -> type[_ColumnDumper]:
@@ -96,11 +99,10 @@ def adapt_columns(adapters: AdaptersMap) -> None:
         adapters.register_dumper(kind, dumper)
 
 
-def columns(names: Sequence[str], rows: Sequence[Sequence[Any]], texts: bool = False) -> dict[str, Column]:
-    """The rows as one column for each name; with `texts`, byte fields come as text (`Transaction.batch`)."""
-    kinds = [COLUMN_TYPES[name] for name in names]
-    chosen = [_KINDS["text" if texts and kind == "bytea" else kind][0] for kind in kinds]
-    return {name: kind(values) for name, kind, values in zip(names, chosen, zip(*rows, strict=True), strict=True)}
+def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Column]:
+    """The rows as one column for each name."""
+    kinds = [_KINDS[COLUMN_TYPES[name]][0] for name in names]
+    return {name: kind(values) for name, kind, values in zip(names, kinds, zip(*rows, strict=True), strict=True)}
 
 
 _NARROW: Final[Mapping[str, str]] = {"run": "int4", "priority": "int2"}

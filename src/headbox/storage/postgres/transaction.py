@@ -27,7 +27,7 @@ COPY_ROWS = 200  # tasks from which on they are copied into the table
 STREAM_ROWS = 1000  # rows that a stream fetches at a time
 
 _ENDED_BETWEEN: Final = b"SELECT EXISTS (SELECT FROM headbox_task_history WHERE id BETWEEN %b AND %b)"
-_ENDS: Final = ("add_run", "archive_end", "archive_ends")
+_ENDS: Final = ("add_run", "archive_ends")
 # A callable that a worker is just publishing must not be found unknown: registrations are waited for. And they wait for
 # one another from their beginning: many that come at one moment would each hold what the others wait for.
 _BEFORE: Final = {
@@ -89,6 +89,9 @@ class PostgresTransaction:
         return cursor.rowcount
 
     def many(self, name: str, /, names: tuple[str, ...], rows: Rows) -> int:
+        return self.batch(name, names, rows)
+
+    def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
         if not rows:
             return 0
         given = columns(names, rows)
@@ -96,7 +99,10 @@ class PostgresTransaction:
             self.news.queues.update(given["queue"])
             if len(rows) >= COPY_ROWS and self._undo is None and not self._may_have_ended(given["id"]):
                 return self._copy(names, rows)
-        return self.change(name, **given)
+        return self.change(name, **given, **parameters)
+
+    def batch_rows(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> list[Row]:
+        return self._run(name, {**columns(names, rows), **parameters}).fetchall() if rows else []
 
     # claims begin where the level does
 
@@ -160,12 +166,6 @@ class PostgresTransaction:
         except errors.UniqueViolation as error:
             raise Collision("some tasks are there already") from error
         return len(rows)
-
-    def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
-        return self.change(name, **columns(names, rows, texts=True), **parameters) if rows else 0
-
-    def batch_rows(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> list[Row]:
-        return self._run(name, {**columns(names, rows, texts=True), **parameters}).fetchall() if rows else []
 
     def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         with psycopg.Cursor(self._connection, row_factory=tuple_row) as cursor:

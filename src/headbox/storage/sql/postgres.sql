@@ -35,23 +35,6 @@ WHERE task.id = given.id AND task.run = given.run AND task.state = 'running' AND
 -- archive_ends --
 -- Archives the ends of runs that are their tasks' last whatever came of them; the fence holds or nothing happens.
 INSERT INTO headbox_task_history
-    (state, start_time, finish_time, result, public_result, consecutive_failures, losses, final, {kept})
-SELECT given.state, given.start_time, given.finish_time, convert_to(given.result, 'UTF8'), given.public_result,
-    CASE given.state WHEN 'finished' THEN 0 WHEN 'canceled' THEN task.consecutive_failures
-        ELSE task.consecutive_failures + 1 END,
-    0, TRUE, {kept_of_task}
-FROM unnest(:id::text[], :run::bigint[], :state::text[], :start_time::bigint[], :finish_time::bigint[], :result::text[],
-        :public_result::text[]) AS given (id, run, state, start_time, finish_time, result, public_result)
-    JOIN headbox_tasks AS task ON task.id = given.id
-WHERE task.run = given.run AND task.state = 'running' AND task.worker || '' = :worker
-    AND task.scheduler IN ('immediate', 'at') AND task.schedule_name IS NULL
-    AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
-FOR UPDATE OF task
-ON CONFLICT DO NOTHING
-
--- archive_end --
--- The same, whatever the values are.
-INSERT INTO headbox_task_history
     (state, start_time, finish_time, result, public_result, exception, traceback, consecutive_failures, losses, final,
      {kept})
 SELECT given.state, given.start_time, given.finish_time, given.result, given.public_result, given.exception,
@@ -60,23 +43,22 @@ SELECT given.state, given.start_time, given.finish_time, given.result, given.pub
         ELSE task.consecutive_failures + 1 END,
     0, TRUE, {kept_of_task}
 FROM unnest(:id::text[], :run::bigint[], :state::text[], :start_time::bigint[], :finish_time::bigint[], :result::bytea[],
-        :public_result::text[], :exception::text[], :traceback::text[], :worker::text[])
-        AS given (id, run, state, start_time, finish_time, result, public_result, exception, traceback, worker)
+        :public_result::text[], :exception::text[], :traceback::text[])
+        AS given (id, run, state, start_time, finish_time, result, public_result, exception, traceback)
     JOIN headbox_tasks AS task ON task.id = given.id
-WHERE task.run = given.run AND task.state = 'running' AND task.worker || '' = given.worker
+WHERE task.run = given.run AND task.state = 'running' AND task.worker || '' = :worker
     AND task.scheduler IN ('immediate', 'at') AND task.schedule_name IS NULL
     AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
 FOR UPDATE OF task
 ON CONFLICT DO NOTHING
 
 -- delete_ends --
--- Takes out of the live tasks what was archived, of the runs of a list that this worker held.
+-- Takes runs that this worker held out of the live tasks: all of the list were archived in this transaction.
 DELETE FROM headbox_tasks AS task USING unnest(:id::text[]) AS given (id)
 WHERE task.id = given.id AND task.state = 'running' AND task.worker || '' = :worker
-    AND EXISTS (SELECT 1 FROM headbox_task_history AS archived WHERE archived.id = task.id AND archived.run = task.run)
 
 -- take_ends --
--- The same, and tells which those were.
+-- The same for those that were archived, which it tells.
 DELETE FROM headbox_tasks AS task USING unnest(:id::text[]) AS given (id)
 WHERE task.id = given.id AND task.state = 'running' AND task.worker || '' = :worker
     AND EXISTS (SELECT 1 FROM headbox_task_history AS archived WHERE archived.id = task.id AND archived.run = task.run)

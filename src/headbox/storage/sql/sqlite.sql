@@ -17,41 +17,29 @@ UPDATE headbox_tasks SET progress = :progress WHERE id = :id AND run = :run AND 
 
 -- archive_ends --
 -- Archives the ends of runs that are their tasks' last whatever came of them; the fence holds or nothing happens.
--- Set-based: half the time of a statement a run. Only values that JSON can carry.
-INSERT INTO headbox_task_history
-    (state, start_time, finish_time, result, public_result, consecutive_failures, losses, final, {kept})
-SELECT ended ->> 2, ended ->> 3, ended ->> 4, CAST(ended ->> 5 AS BLOB), ended ->> 6,
-    CASE ended ->> 2 WHEN 'finished' THEN 0 WHEN 'canceled' THEN consecutive_failures ELSE consecutive_failures + 1 END,
-    0, 1, {kept}
-FROM (SELECT value AS ended FROM json_each(:rows)) CROSS JOIN headbox_tasks ON id = ended ->> 0
-WHERE run = ended ->> 1 AND state = 'running' AND worker = :worker AND scheduler IN ('immediate', 'at')
-    AND schedule_name IS NULL AND (attempts = 1 OR ended ->> 2 IN ('finished', 'canceled'))
-ON CONFLICT DO NOTHING
-
--- archive_end --
--- The same for one run, whatever its values are.
+-- Set-based, as `add_task` is: half the time of a statement a run.
 INSERT INTO headbox_task_history
     (state, start_time, finish_time, result, public_result, exception, traceback, consecutive_failures, losses, final,
      {kept})
 SELECT :state, :start_time, :finish_time, :result, :public_result, :exception, :traceback,
-    CASE :state WHEN 'finished' THEN 0 WHEN 'canceled' THEN consecutive_failures ELSE consecutive_failures + 1 END, 0, 1,
-    {kept}
-FROM headbox_tasks
-WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker AND scheduler IN ('immediate', 'at')
-    AND schedule_name IS NULL AND (attempts = 1 OR :state IN ('finished', 'canceled'))
+    CASE :state WHEN 'finished' THEN 0 WHEN 'canceled' THEN task.consecutive_failures
+        ELSE task.consecutive_failures + 1 END,
+    0, 1, {kept_of_task}
+FROM json_each(:rows) AS given CROSS JOIN headbox_tasks AS task ON task.id = :id
+WHERE task.run = :run AND task.state = 'running' AND task.worker = :worker
+    AND task.scheduler IN ('immediate', 'at') AND task.schedule_name IS NULL
+    AND (task.attempts = 1 OR :state IN ('finished', 'canceled'))
 ON CONFLICT DO NOTHING
 
 -- delete_ends --
--- Takes out of the live tasks what was archived, of the runs of a list that this worker held.
+-- Takes runs that this worker held out of the live tasks: all of the list were archived in this transaction.
 DELETE FROM headbox_tasks
-WHERE id IN (SELECT value ->> 0 FROM json_each(:rows)) AND +state = 'running' AND +worker = :worker
-    AND EXISTS (SELECT 1 FROM headbox_task_history AS archived
-                WHERE archived.id = headbox_tasks.id AND archived.run = headbox_tasks.run)
+WHERE id IN (SELECT :id FROM json_each(:rows) AS given) AND +state = 'running' AND +worker = :worker
 
 -- take_ends --
--- The same, and tells which those were: at half as much again.
+-- The same for those that were archived, which it tells: at twice the cost.
 DELETE FROM headbox_tasks
-WHERE id IN (SELECT value ->> 0 FROM json_each(:rows)) AND +state = 'running' AND +worker = :worker
+WHERE id IN (SELECT :id FROM json_each(:rows) AS given) AND +state = 'running' AND +worker = :worker
     AND EXISTS (SELECT 1 FROM headbox_task_history AS archived
                 WHERE archived.id = headbox_tasks.id AND archived.run = headbox_tasks.run)
 RETURNING id, queue

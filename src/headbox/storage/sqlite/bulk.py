@@ -10,15 +10,18 @@ import msgspec
 
 from headbox.storage.database import Rows
 
-MOST_ROWS: Final = 500  # of one statement
+MOST_ROWS: Final = 1000  # of one statement
 MOST_BYTES: Final = 4 << 20  # of payloads in one statement
 ONE_ROW: Final = "[[]]"  # in which nothing differs
-_LARGE: Final = ("args", "kwargs", "public_args", "public_kwargs")
+_LARGE: Final = (
+    "args", "kwargs", "public_args", "public_kwargs", "result", "public_result", "exception", "traceback",
+)  # fmt: skip
 _NUL: Final = rb"\u0000"  # SQLite would end the text there
 
 
 class Set(NamedTuple):
-    """A set of rows: which names differ, the rows of these as JSON, and the values that all have in common."""
+    """A set of rows: which names differ, the rows of these as JSON (of one name its values: to take them out of lists
+    would cost as much again), and the values that all have in common."""
 
     varying: tuple[str, ...]
     json: str
@@ -35,7 +38,8 @@ def as_set(names: tuple[str, ...], rows: Rows) -> Set | None:
         texts = [_as_text(column) for column in varying.values()]
     except UnicodeDecodeError:
         return None
-    json = msgspec.json.encode(list(zip(*texts, strict=True)) if texts else [()] * len(rows))
+    varied = texts[0] if len(texts) == 1 else list(zip(*texts, strict=True)) if texts else [()] * len(rows)
+    json = msgspec.json.encode(varied)
     if _NUL in json:
         return None
     common = {name: column[0] for name, column in columns.items() if name not in varying}

@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-import msgspec
-
 from headbox.storage.database import Ask, Level, Row, Rows
 from headbox.storage.queries import load, numbered, of_rows, payload_bytes
 from headbox.storage.sqlite.bulk import MOST_ROWS, ONE_ROW, as_set
@@ -32,23 +30,29 @@ class SQLiteTransaction:
         return self._connection.execute(self._statements[name], parameters).rowcount
 
     def many(self, name: str, /, names: tuple[str, ...], rows: Rows) -> int:
-        if name == "add_task":
-            return sum(self._add(names, rows[at : at + MOST_ROWS]) for at in range(0, len(rows), MOST_ROWS))
         return self._connection.executemany(numbered(self._statements[name], names), rows).rowcount
 
-    def _add(self, names: tuple[str, ...], rows: Rows) -> int:
-        statement, given = self._statements["add_task"], as_set(names, rows) if len(rows) > 1 else None
-        if given is not None:
-            values = {**given.common, "rows": given.json}
-            return self._connection.execute(of_rows(statement, given.varying), values).rowcount
-        singly = numbered(statement, (*names, "rows"))
-        return self._connection.executemany(singly, [(*row, ONE_ROW) for row in rows]).rowcount
-
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
-        return self.change(name, rows=msgspec.json.encode(rows).decode(), **parameters)
+        return sum(cursor.rowcount for cursor in self._sets(name, names, rows, parameters))
 
     def batch_rows(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> list[Row]:
-        return self.all(name, rows=msgspec.json.encode(rows).decode(), **parameters)
+        return [row for cursor in self._sets(name, names, rows, parameters) for row in cursor.fetchall()]
+
+    def _sets(
+        self, name: str, names: tuple[str, ...], rows: Rows, parameters: Mapping[str, Any]
+    ) -> Iterator[sqlite3.Cursor]:
+        """Runs a statement over so many rows at a time; over one by one, where JSON cannot carry them."""
+        statement, execute = self._statements[name], self._connection.execute
+        for start in range(0, len(rows), MOST_ROWS):
+            some = rows[start : start + MOST_ROWS]
+            given = as_set(names, some) if len(some) > 1 else None
+            if given is not None:
+                values = {**given.common, **parameters, "rows": given.json}
+                yield execute(of_rows(statement, given.varying), values)
+            else:
+                singly = numbered(statement, (*names, *parameters, "rows"))
+                for row in some:
+                    yield execute(singly, (*row, *parameters.values(), ONE_ROW))
 
     def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:
         """A statement for each level: they cost nothing but themselves here."""
