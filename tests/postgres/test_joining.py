@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import orm
 
 from headbox.domain.errors import NonUniqueTask, StorageError, UnknownTask
+from headbox.storage.postgres.notices import READY
 from headbox.storage.postgres.store import PostgresStore
 from tests import postgres_server
 from tests.postgres.conftest import NOON, a_task
@@ -139,11 +140,15 @@ def test_other_connections_are_refused_with_what_to_give(store: PostgresStore, u
         store.enqueue([a_task()], NOON, connection=connection)
 
 
-def test_workers_hear_of_it_when_it_commits_and_not_before(store: PostgresStore, url: str) -> None:
+def test_workers_hear_of_it_when_it_commits_and_not_before(
+    store: PostgresStore, url: str, admin: psycopg.Connection[Any]
+) -> None:
+    """That nothing is announced before is heard beside the watch, which others on the server may wake as well."""
+    admin.execute(f"LISTEN {READY}")
     watch = store.watch("w")
     with psycopg.connect(url) as connection:
         store.enqueue([a_task()], NOON, connection=connection)
-        assert not watch.wait(0.05)
+        assert not list(admin.notifies(timeout=0.05))
         connection.commit()
-        assert watch.wait(10)
+        assert watch.wait(10) and list(admin.notifies(timeout=10, stop_after=1))
     watch.close()

@@ -181,7 +181,9 @@ SELECT * FROM unnest(:time::bigint[], :queue::text[], :was::text[], :became::tex
 -- first_unfolded --
 -- Where to begin to look for changes that are not folded: past those that are gone, but that somebody's long transaction
 -- keeps. No transaction that can still add some has an id below the snapshot's.
-SELECT least(pg_snapshot_xmin(pg_current_snapshot()), (SELECT min(xid) FROM headbox_changes WHERE {unfolded}))::text
+-- (PostgreSQL has no min() of transaction ids before version 16.)
+SELECT least(pg_snapshot_xmin(pg_current_snapshot()),
+    (SELECT xid FROM headbox_changes WHERE {unfolded} ORDER BY xid LIMIT 1))::text
 
 -- change_position --
 -- Where to look for changes from now on: what is not seen yet has no earlier transaction id.
