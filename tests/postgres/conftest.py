@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -66,3 +67,8 @@ def end_backends(admin: psycopg.Connection[Any]) -> int:
         " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     ).fetchall()
     return len(rows)
+
+
+def with_wrong_password(url: str) -> str:
+    """The same, with a password that the server refuses."""
+    return url.replace(f":{urlsplit(url).password}@", ":wrong@")

@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from urllib.parse import quote
 
 import pytest
 
@@ -16,8 +15,8 @@ from headbox.domain.task import HOUR
 from headbox.storage.postgres.store import PostgresStore
 from headbox.worker import arrival
 from headbox.worker.signals import Signals
-from servers.postgres import PASSWORD, in_database
-from tests.postgres.conftest import a_worker
+from servers.postgres import in_database
+from tests.postgres.conftest import a_worker, with_wrong_password
 from tests.tcp_proxy import Proxy
 
 PATIENCE = 30  # seconds; nothing here takes that long
@@ -98,7 +97,7 @@ def test_a_worker_that_is_told_to_end_waits_no_longer(
 
 def test_what_an_operator_has_to_mend_is_not_waited_for(url: str) -> None:
     for wrong, kind in (
-        (url.replace(quote(PASSWORD), "wrong"), StorageError),
+        (with_wrong_password(url), StorageError),
         (in_database(url, "nowhere"), StorageError),
         ("postgresql://127.0.0.1:1/headbox", StorageUnavailable),
     ):

@@ -16,7 +16,7 @@ from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import ClaimRequest, Report
 from headbox.storage.store import open_store
 from servers.postgres import PASSWORD, in_database
-from tests.postgres.conftest import NOON, a_task, a_worker
+from tests.postgres.conftest import NOON, a_task, a_worker, with_wrong_password
 
 
 def refusal(url: str, kind: type[StorageError] = StorageError) -> str:
@@ -42,9 +42,10 @@ def stranger(admin: psycopg.Connection[Any], url: str) -> Iterator[str]:
 
 
 def test_a_wrong_password_or_user(url: str) -> None:
-    wrong = url.replace(f":{urlsplit(url).password}@", ":wrong@")
-    assert "refuses this user or password; check both in the URL" in refusal(wrong)
-    assert "refuses this user or password" in refusal(url.replace(f"://{urlsplit(url).username}:", "://nobody_of_this_name:"))
+    assert "refuses this user or password; check both in the URL" in refusal(with_wrong_password(url))
+    assert "refuses this user or password" in refusal(
+        url.replace(f"://{urlsplit(url).username}:", "://nobody_of_this_name:")
+    )
 
 
 def test_a_database_that_does_not_exist(url: str) -> None:
