@@ -19,6 +19,7 @@ from headbox.storage.callers import driver_connection
 from headbox.storage.database import Transaction
 from headbox.storage.records import Worker
 from headbox.storage.sqlite.errors import named, sentences
+from headbox.storage.sqlite.memory import keep_freed_memory
 from headbox.storage.sqlite.transaction import SQLiteTransaction
 from headbox.storage.sqlite.write_lock import write_lock
 
@@ -100,6 +101,7 @@ class SQLiteDatabase:
     def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
         """A connection as all of ours are: WAL, synchronous=FULL, checkpoints only by our own hand."""
         self._refuse_network()
+        keep_freed_memory()
         with sentences(self.path):
             self._create()
             connection = sqlite3.connect(
