@@ -56,7 +56,8 @@ def begin(scene: Scene, said: list[str]) -> None:
     """Only what is said on connections that are opened from now on is heard; what opens one does not count."""
     scene.store.close()
     scene.enqueue()
-    scene.claim(limit=1)
+    (task,) = scene.claim(limit=1)
+    scene.finish(task)  # for a claim leaves SQLite's writer at another level of durability
     said.clear()
 
 
@@ -73,7 +74,7 @@ def test_a_thousand_tasks_are_drained_in_few_transactions_and_statements(scene: 
         hand = turn(scene, hand)
     assert drained == 1000
     assert commits(said) == 3
-    assert len(said) <= 25
+    assert len(said) <= 27  # two of them change how durable the next commit of SQLite is
 
 
 def test_a_turn_costs_the_same_statements_however_many_tasks_it_moves(scene: Scene, said: list[str]) -> None:

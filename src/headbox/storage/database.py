@@ -82,9 +82,12 @@ class Database(Protocol):
     url: str
     searched: str  # whether any text of a task that may be searched is like `:pattern`, ASCII letters in either case
 
-    def write(self, work: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
+    def write(
+        self, work: Callable[[Transaction], T], *, is_repeatable: bool = False, dies_with_machine: bool = False
+    ) -> T:
         """Runs `work` in a write transaction and commits; several threads' works may share one commit.
-        `is_repeatable`: it may be run again where nobody knows whether it was committed."""
+        `is_repeatable`: it may be run again where nobody knows whether it was committed. `dies_with_machine`: where the
+        database's machine is the one that stops, nobody who knows of the work is left, so it may be undone."""
         ...
 
     def write_alone(self, work: Callable[[Transaction], T]) -> T:

@@ -222,8 +222,9 @@ class SQLStore:
 
     def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
         # What was finished is found in the history, and what was claimed is released by the worker's own review.
+        # A claim alone need not outlive the machine: after a loss of power its task still waits, and is run anyway.
         work = statistics.counted(lambda tx: exchange.exchange(tx, worker, report, claim, now), now)
-        return self._database.write(work, is_repeatable=True)
+        return self._database.write(work, is_repeatable=True, dies_with_machine=not report)
 
     def ready(self, claim: ClaimRequest, now: Instant) -> Instant | None:
         return self._database.read(lambda tx: exchange.ready(tx, claim))

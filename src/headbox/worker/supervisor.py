@@ -133,7 +133,8 @@ class Supervisor:
             return
         try:
             if self._enlistment.watch.changed():
-                self._curious = self._look_for_cancels = True
+                self._curious = True
+                self._look_for_cancels |= self._dispatcher.runs_in_hand > 0
         except StorageError as error:
             self._wait_for_database(error)
 

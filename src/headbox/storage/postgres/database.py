@@ -83,10 +83,13 @@ class PostgresDatabase:
 
     # writing
 
-    def write(self, work: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
+    def write(
+        self, work: Callable[[Transaction], T], *, is_repeatable: bool = False, dies_with_machine: bool = False
+    ) -> T:
         """Runs `work` in a transaction. When the connection breaks before it has committed it is run again, on another
         one, for as long as `patience` allows. Where the answer to the commit was lost, it is found out whether it took
-        place; where that cannot be known, a repeatable work is run again."""
+        place; where that cannot be known, a repeatable work is run again. `dies_with_machine` changes nothing: the
+        server can stop alone, and its workers would run twice what it had forgotten to be claimed."""
         return self._patiently(lambda attempt, end: self._write(work, attempt, end, is_repeatable))
 
     def _write(self, work: Callable[[Transaction], T], attempt: int, end: float, is_repeatable: bool) -> T:

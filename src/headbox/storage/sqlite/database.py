@@ -35,8 +35,9 @@ NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ce
 class _Work(Generic[T]):
     """A caller's work in the queue for the next commit."""
 
-    def __init__(self, run: Callable[[Transaction], T]) -> None:
+    def __init__(self, run: Callable[[Transaction], T], *, dies_with_machine: bool = False) -> None:
         self.run = run
+        self.dies_with_machine = dies_with_machine
         self.done = False
         self.value: T | None = None
         self.error: BaseException | None = None
@@ -84,6 +85,7 @@ class SQLiteDatabase:
         self._open_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
+        self._waits_for_disk = True
         self._identity: tuple[int, int] | None = None
         self._write_lock_file: int | None = None
         self._workers: dict[str, int] = {}
@@ -139,11 +141,13 @@ class SQLiteDatabase:
 
     # writing
 
-    def write(self, work: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
+    def write(
+        self, work: Callable[[Transaction], T], *, is_repeatable: bool = False, dies_with_machine: bool = False
+    ) -> T:
         """Group commit without a thread: the first in the queue commits all that is queued by then. The others sleep
         until it is done; one that oversleeps looks after it (the first may have been interrupted before it began)."""
         self.after_fork()
-        mine = _Work(work)
+        mine = _Work(work, dies_with_machine=dies_with_machine)
         self._queue.append(mine)
         while not mine.done:
             if self._is_first(mine) or not mine.sleep():
@@ -167,7 +171,8 @@ class SQLiteDatabase:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))]
         is_committed = False
         try:
-            with self._exclusive() as connection:
+            waits_for_disk = not all(work.dies_with_machine for work in batch)
+            with self._exclusive(waits_for_disk=waits_for_disk) as connection:
                 transaction = SQLiteTransaction(connection)
                 before = connection.total_changes
                 connection.execute("BEGIN IMMEDIATE")
@@ -195,14 +200,19 @@ class SQLiteDatabase:
                 self._queue[0].wake()
 
     @contextmanager
-    def _exclusive(self) -> Iterator[sqlite3.Connection]:
-        """The writer's connection, while no other process of ours writes (a fair queue: SQLite's own is not)."""
+    def _exclusive(self, *, waits_for_disk: bool = True) -> Iterator[sqlite3.Connection]:
+        """The writer's connection, while no other process of ours writes (a fair queue: SQLite's own is not). What is
+        committed without waiting for the disk is seen by all and outlives every process. The power may take it along,
+        but never without what was committed behind it."""
         with sentences(self.path), write_lock(self._lock_file(), self.bell(), BUSY_TIMEOUT):
             if self._writer is None:
-                self._writer = self.connect()
+                self._writer, self._waits_for_disk = self.connect(), True
                 self._identity = _identity(self.path)
             elif _identity(self.path) != self._identity:
                 raise StorageError(f"{self.path} was moved or deleted while in use; put it back, or restart")
+            if self._waits_for_disk != waits_for_disk:
+                self._writer.execute(f"PRAGMA synchronous={'FULL' if waits_for_disk else 'NORMAL'}")
+                self._waits_for_disk = waits_for_disk
             try:
                 yield self._writer
             finally:
