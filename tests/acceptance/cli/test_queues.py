@@ -12,9 +12,8 @@ def test_a_queue_is_suspended_and_its_tasks_wait_until_it_is_resumed(served: Hom
     shown = served.ok("queue", "suspend", "default")
     assert shown.splitlines()[0].split()[:2] == ["QUEUE", "WAITING"]
     assert "suspended" in shown.splitlines()[1]
-    assert shown.index("WAITING") + len("WAITING") == shown.splitlines()[1].index(" 0 ") + len(
-        " 0"
-    )  # numbers stand right
+    titles, numbers = shown.splitlines()
+    assert titles.index("WAITING") + len("WAITING") == numbers.index("0 ") + len("0")
     task = served.json("task", "enqueue", "add", "1")
     (default,) = [queue for queue in served.json("queue", "list") if queue["name"] == "default"]
     assert (default["is_suspended"], default["waiting"]) == (True, 1)

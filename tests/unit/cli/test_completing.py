@@ -97,7 +97,7 @@ def test_each_shell_has_its_script(shell: str, word: str, capsys: pytest.Capture
 def test_completing_commands_asks_no_server_and_loads_no_client() -> None:
     code = """
 import os, sys
-os.environ.update(_HEADBOX_COMPLETE="bash_complete", COMP_WORDS="headbox task l", COMP_CWORD="2")
+os.environ.update(_HEADBOX_COMPLETE="bash_complete", COMP_LINE="headbox task l")
 from headbox.cli.main import run
 status = run([])
 print(status, "headbox.cli.completing" in sys.modules)
