@@ -329,3 +329,30 @@ def test_no_more_than_the_newest_runs_of_the_time_are_looked_at(scene: Scene) ->
     page = scene.store.find(Filter(states=("archived",), newest=1), scene.now, 1)
     assert page.tasks == [third]
     assert second.method_name == "rare"
+
+
+def test_the_rare_outcomes_and_a_jobs_runs_are_found_however_much_else_has_ended_since(scene: Scene) -> None:
+    failed = scene.running(job_id="night")
+    scene.finish(failed, "fail")
+    ended(scene, "common", "common", "common")
+    for asked in (Filter(outcomes=("error",), newest=2), Filter(states=("archived",), job_ids=("night",), newest=2)):
+        assert [task.id for task in scene.store.find(asked, scene.now, 10).tasks] == [failed.id]
+        assert scene.store.count(asked, scene.now) == 1
+
+
+def test_a_page_tells_how_many_there_are_as_far_as_they_are_counted(scene: Scene) -> None:
+    ended(scene, *5 * ["press"])
+    for number in range(5):
+        scene.enqueue(method_name="press", job_id=f"{number}")
+    for group in ("incomplete", "archived", "current"):
+        asked = Filter(states=(group,), method_names=("press",))
+        whole = scene.store.find(asked, scene.now, 100)
+        for counting in (3, 5, 100):
+            page = scene.store.find(asked, scene.now, 2, counting=counting)
+            plain = scene.store.find(asked, scene.now, 2)
+            assert page.tasks == whole.tasks[:2] and page.cursor == plain.cursor
+            assert page.count == scene.store.count(asked, scene.now, counting)
+            following = scene.store.find(asked, scene.now, 2, page.cursor, counting)
+            assert following.tasks == whole.tasks[2:4] and following.count == page.count
+    nothing = scene.store.find(Filter(exactly=("suspended",)), scene.now, 2, counting=10)
+    assert (nothing.tasks, nothing.cursor, nothing.count) == ([], None, 0)

@@ -80,7 +80,8 @@ class Database(Protocol):
     """Connections, transactions and what only this kind of database can tell."""
 
     url: str
-    searched: str  # whether any text of a task that may be searched is like `:pattern`, ASCII letters in either case
+    searched: str  # whether any text of a task that may be searched is like `:pattern`, a text in small letters (where
+    # bytes beyond ASCII are told in octal: like `:octal`); letters beyond ASCII are compared as they are
 
     def write(
         self, work: Callable[[Transaction], T], *, is_repeatable: bool = False, dies_with_machine: bool = False
@@ -94,8 +95,8 @@ class Database(Protocol):
         """The same for a work of one statement that may be repeated: it is a transaction by itself."""
         ...
 
-    def read(self, work: Callable[[Transaction], T]) -> T:
-        """Runs `work` on one consistent reading."""
+    def read(self, work: Callable[[Transaction], T], *, is_long: bool = False) -> T:
+        """Runs `work` on one consistent reading. `is_long`: it takes several statements, or ones that take long."""
         ...
 
     def reading(self) -> AbstractContextManager[Transaction]:

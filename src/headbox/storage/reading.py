@@ -95,15 +95,24 @@ class Selection:
         self._complete = [*common, *self._ended, recent] if complete and not filter.outcomes else None
         self._archived = None
         self._newest = filter.newest
+        self._indexed: list[str] = []
         if "archived" in groups:
             once = [f"NOT ({recent})"] if self._complete is not None else []
             final = [] if filter.final is None else [f"final = {self._parameter(filter.final)}"]
-            self._archived = [*common, *once, *self._outcomes(filter), *final]
+            outcomes = self._outcomes(filter)
+            self._archived = [*common, *once, *outcomes, *final]
+            self._indexed = self._met_alone(filter, outcomes)
 
     def _outcomes(self, filter: Filter) -> list[str]:
         """Says beside the values what the index of unusual outcomes has to hear to be used."""
         unusual = ["state <> 'finished'"] if "finished" not in filter.outcomes else []
         return [f"state IN ({self._list(filter.outcomes)})", *unusual] if filter.outcomes else []
+
+    def _met_alone(self, filter: Filter, outcomes: list[str]) -> list[str]:
+        """Conditions on archived runs for which there is an index, so that no other runs are looked at."""
+        if filter.job_ids:
+            return [f"job_id IN ({self._list(filter.job_ids)})"]
+        return outcomes if len(outcomes) > 1 else []
 
     def _live_states(self, states: set[str]) -> str:
         return "1 = 1" if states == set(INCOMPLETE) else f"state IN ({self._list(sorted(states))})"
@@ -121,10 +130,16 @@ class Selection:
         if filter.scheduled_after is not None:
             conditions.append(f"scheduled_time > {self._parameter(filter.scheduled_after)}")
         if filter.text:
-            patterns = (self._parameter(pattern) for pattern in _patterns(filter.text))
-            likes = (self._searched.replace(":pattern", pattern) for pattern in patterns)
-            conditions.append(f"(id = {self._parameter(filter.text.lower())} OR {' OR '.join(likes)})")
+            conditions.append(f"(id = {self._parameter(filter.text.lower())} OR {self._likes(filter.text)})")
         return conditions
+
+    def _likes(self, text: str) -> str:
+        """Whether any text that may be searched has this in it."""
+        wanted = text.translate(_LOWER)
+        searched = self._searched.replace(":pattern", self._parameter(_pattern(wanted)))
+        return (
+            searched.replace(":octal", self._parameter(_pattern(_octal(wanted)))) if ":octal" in searched else searched
+        )
 
     def _times(self, filter: Filter) -> list[str]:
         """Between which times a run ended: no task that is not complete did."""
@@ -165,10 +180,10 @@ class Selection:
     def _archive(self, tx: Transaction, after: Cursor | None = None) -> str:
         """Where archived runs are found: from behind `after`, and no further back than the filter says."""
         bounds, conditions = list(self._ended), list(self._archived or ())
+        last = self._last(tx, [*bounds, *self._indexed]) if conditions else None
         if after is not None:
             place = ", ".join(self._parameter(value) for value in (after.finish_time, after.id, after.run))
             bounds.append(f"(finish_time, id, run) < ({place})")
-        last = self._last(tx, bounds) if conditions else None
         return f"FROM headbox_task_history{_where([*bounds, *self._no_further(last), *conditions])}"
 
     def _last(self, tx: Transaction, bounds: Sequence[str]) -> Row | None:
@@ -186,7 +201,7 @@ class Selection:
 
     def days(self, tx: Transaction) -> EndsByDay:
         """How archived runs have ended, by UTC day."""
-        last, day = self._last(tx, self._ended), self._parameter(DAY)
+        last, day = self._last(tx, [*self._ended, *self._indexed]), self._parameter(DAY)
         where = _where([*self._ended, *self._no_further(last), *(self._archived or ())])
         sql = f"SELECT finish_time / {day} * {day}, state, count(*) FROM headbox_task_history{where} GROUP BY 1, 2"
         found: dict[Instant, dict[str, int]] = {}
@@ -220,6 +235,32 @@ class Selection:
         rows = list(tx.select(sql + self._limited(limit), self._parameters))
         return [id for id, _, _ in rows], Cursor(*rows[-1]) if len(rows) == limit else None
 
+    def first(self, tx: Transaction, limit: int, counting: int) -> tuple[list[Task], Cursor, int] | None:
+        """The first so many, where the next begin, and how many there are, at most `counting`: in one walk. None where
+        the filter finds tasks of several kinds, or recent ones."""
+        if self._complete is not None or (self._live is None) == (self._archived is None):
+            return None
+        if self._live is not None:
+            table, sql = "headbox_tasks", f"SELECT id FROM headbox_tasks{_where(self._live)} ORDER BY id"
+        else:
+            table = "headbox_task_history"
+            sql = f"SELECT id, finish_time, run {self._archive(tx)} ORDER BY {_NEWEST_FIRST}"
+        places = [Cursor(*row) for row in tx.select(sql + self._limited(counting), self._parameters)]
+        shown = places[:limit]
+        return self._at(tx, table, shown), shown[-1] if shown else Cursor(""), len(places)
+
+    def _at(self, tx: Transaction, table: str, places: Sequence[Cursor]) -> list[Task]:
+        """The tasks or runs at those places, in their order."""
+        if not places:
+            return []
+        each = [
+            f"id = {self._parameter(place.id)}" + (f" AND run = {self._parameter(place.run)}" if place.run else "")
+            for place in places
+        ]
+        rows = tx.select(f"SELECT {_FIELDS} FROM {table} WHERE ({') OR ('.join(each)})", self._parameters)
+        found = {(task.id, task.run if places[0].run else 0): task for task in (Task(*row) for row in rows)}
+        return [found[place.id, place.run] for place in places]
+
     def _limited(self, limit: int | None) -> str:
         return "" if limit is None else f" LIMIT {self._parameter(limit)}"
 
@@ -241,11 +282,14 @@ def _where(conditions: Sequence[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _patterns(text: str) -> list[str]:
-    """What is like the text: in text, and in bytes as PostgreSQL tells them (what is beyond ASCII in octal)."""
-    literal = re.sub("[!%_]", lambda special: "!" + special[0], text.translate(_LOWER))
-    octal = re.sub(r"[^\x00-\x7f]+", lambda some: "".join(f"\\{byte:03o}" for byte in some[0].encode()), literal)
-    return [f"%{each}%" for each in dict.fromkeys((literal, octal))]
+def _pattern(text: str) -> str:
+    """What is like a text that has this in it; a backslash takes its meaning from the character behind it."""
+    return "%" + re.sub(r"[\\%_]", r"\\\g<0>", text) + "%"
+
+
+def _octal(text: str) -> str:
+    """As PostgreSQL tells bytes: what is beyond ASCII in octal."""
+    return re.sub(r"[^\x00-\x7f]+", lambda some: "".join(f"\\{byte:03o}" for byte in some[0].encode()), text)
 
 
 def stream(tx: Transaction, selection: Selection) -> Iterator[Task]:
@@ -267,6 +311,16 @@ def page(tx: Transaction, selection: Selection, limit: int, cursor: str | None) 
     more = len(found) > limit
     found = found[:limit]
     return Page([task for task, _ in found], found[-1][1].text() if more and found else None)
+
+
+def counted_page(tx: Transaction, selection: Selection, limit: int, cursor: str | None, counting: int) -> Page:
+    """The same, and how many there are in all, at most `counting`; where it can be in one walk."""
+    first = selection.first(tx, limit, counting) if cursor is None else None
+    if first is None:
+        found = page(tx, selection, limit, cursor)
+        return Page(found.tasks, found.cursor, selection.count(tx, counting))
+    tasks, behind, count = first
+    return Page(tasks, behind.text() if count > len(tasks) else None, count)
 
 
 def run(tx: Transaction, id: str, run: int) -> Task | None:

@@ -34,16 +34,18 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     finished_before: Instant | None = None
     finished_after: Instant | None = None
     final: bool | None = None  # of archived runs: those that were their task's last, or those that were not
-    newest: int | None = None  # of archived runs, look no further back than so many of that time
+    newest: int | None = None  # of archived runs, look no further back than so many of that time, job and rare outcome
     text: str | None = None  # somewhere in its id, names, job, arguments or exception; ASCII letters of either case
     visible_to: str | None = None  # a caller without READ sees only what it owns
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One page of a list and where the next begins (opaque; None: this was the last)."""
+    """One page of a list and where the next begins (opaque; None: this was the last). `count`: how many there are in
+    all, where that was asked."""
 
     tasks: list[Task]
     cursor: str | None
+    count: int | None = None
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -154,15 +154,24 @@ class SQLStore:
     def run(self, id: str, run: int) -> Task | None:
         return self._database.read(lambda tx: reading.run(tx, id, run))
 
-    def find(self, filter: Filter, now: Instant, limit: int, cursor: str | None = None) -> Page:
-        return self._database.read(lambda tx: reading.page(tx, self._select(filter, now), limit, cursor))
+    def find(
+        self, filter: Filter, now: Instant, limit: int, cursor: str | None = None, counting: int | None = None
+    ) -> Page:
+        def find(tx: Any) -> Page:
+            selection = self._select(filter, now)
+            if counting is None:
+                return reading.page(tx, selection, limit, cursor)
+            return reading.counted_page(tx, selection, limit, cursor, counting)
+
+        return self._database.read(find, is_long=counting is not None or filter.newest is not None)
 
     def stream(self, filter: Filter, now: Instant) -> Iterator[Task]:
         with self._database.reading() as tx:
             yield from reading.stream(tx, self._select(filter, now))
 
     def count(self, filter: Filter, now: Instant, limit: int | None = None) -> int:
-        return self._database.read(lambda tx: self._select(filter, now).count(tx, limit))
+        is_long = filter.newest is not None
+        return self._database.read(lambda tx: self._select(filter, now).count(tx, limit), is_long=is_long)
 
     def history(self, id: str, limit: int | None = None) -> list[Task]:
         return self._database.read(lambda tx: reading.history(tx, id, limit))
@@ -197,10 +206,10 @@ class SQLStore:
 
     def jobs_in_progress(self, now: Instant, limit: int, after: str = "") -> list[JobCounts]:
         current = now - self._finished_lifetime
-        return self._database.read(lambda tx: jobs.in_progress(tx, current, limit, after))
+        return self._database.read(lambda tx: jobs.in_progress(tx, current, limit, after), is_long=True)
 
     def jobs_ended(self, limit: int) -> list[JobCounts]:
-        return self._database.read(lambda tx: jobs.ended(tx, self._finished_lifetime, limit))
+        return self._database.read(lambda tx: jobs.ended(tx, self._finished_lifetime, limit), is_long=True)
 
     # workers
 
@@ -328,7 +337,7 @@ class SQLStore:
         return self._database.read(lambda tx: statistics.days(tx, now, self._first_unfolded))
 
     def ends_by_day(self, filter: Filter, now: Instant) -> EndsByDay:
-        return self._database.read(lambda tx: self._select(filter, now).days(tx))
+        return self._database.read(lambda tx: self._select(filter, now).days(tx), is_long=True)
 
     def is_foldable(self, now: Instant) -> bool:
         return self._database.read(lambda tx: statistics.is_foldable(tx, now, self._first_unfolded))

@@ -161,7 +161,12 @@ class Store(Protocol):
     def run(self, id: str, run: int) -> Task | None:
         """That archived run, None while it has not ended."""
 
-    def find(self, filter: Filter, now: Instant, limit: int, cursor: str | None = None) -> Page: ...
+    def find(
+        self, filter: Filter, now: Instant, limit: int, cursor: str | None = None, counting: int | None = None
+    ) -> Page:
+        """One page; with `counting` also how many there are in all, counted as far as that."""
+        ...
+
     def stream(self, filter: Filter, now: Instant) -> Iterator[Task]:
         """All that the filter finds in one consistent reading, in order, row by row."""
 

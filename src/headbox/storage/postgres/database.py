@@ -53,17 +53,25 @@ _UNKNOWN: Final = (
 _TIME: Final = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
-# Where public JSON is missing the payload itself is plain JSON. Bytes beyond ASCII are told in octal: see reading.py.
+# Under the collation "C" small letters cost half of what they cost under the database's own, which ILIKE asks twice
+# for each text. With the word ESCAPE, a plan that is kept would put the pattern together anew for each text.
+LIKE: Final = 'lower({} COLLATE "C") LIKE {}'.format
+NAMES: Final = ("method_name", "callable", "class_name", "job_id", "schedule_name", "exception")
+_TOLD: Final = "encode({}, 'escape')"
+# Where public JSON is missing the payload itself is plain JSON, and of bytes what is beyond ASCII is told in octal.
 SEARCHED: Final = (
-    "method_name", "callable", "class_name", "job_id", "schedule_name", "exception",
-    "coalesce(public_args, encode(args, 'escape'))", "coalesce(public_kwargs, encode(kwargs, 'escape'))",
-)  # fmt: skip
+    *(LIKE(name, ":pattern") for name in NAMES),
+    *(
+        f"coalesce({LIKE('public_' + payload, ':pattern')}, {LIKE(_TOLD.format(payload), ':octal')})"
+        for payload in ("args", "kwargs")
+    ),
+)
 
 
 class PostgresDatabase:
     """One database of a server. Nothing is opened before first use; after a fork everything is opened afresh."""
 
-    searched = " OR ".join(f"{column} ILIKE :pattern ESCAPE '!'" for column in SEARCHED)
+    searched = " OR ".join(SEARCHED)
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -206,16 +214,17 @@ class PostgresDatabase:
 
     # reading
 
-    def read(self, work: Callable[[Transaction], T]) -> T:
-        """Runs `work` on one consistent reading: on a single statement if that is all it takes."""
+    def read(self, work: Callable[[Transaction], T], *, is_long: bool = False) -> T:
+        """Runs `work` on one consistent reading: on a single statement if that is all it takes. Where it takes more the
+        first is asked twice, unless it is told to be long."""
 
         def attempt(_number: int, _end: float) -> T:
-            try:
-                with sentences(self.where), self.connections.lend() as connection:
-                    return work(SingleStatement(connection, reading=True, frontier=self._frontier))
-            except MoreThanOne:
-                with self._snapshot(PostgresTransaction) as transaction:
-                    return work(transaction)
+            with suppress(MoreThanOne):
+                if not is_long:
+                    with sentences(self.where), self.connections.lend() as connection:
+                        return work(SingleStatement(connection, reading=True, frontier=self._frontier))
+            with self._snapshot(PostgresTransaction) as transaction:
+                return work(transaction)
 
         return self._patiently(attempt)
 

@@ -69,7 +69,7 @@ SEARCHED: Final = (
 class SQLiteDatabase:
     """One database file. Nothing is opened before first use; after a fork everything is opened afresh."""
 
-    searched = " OR ".join(f"{column} LIKE :pattern ESCAPE '!'" for column in SEARCHED)
+    searched = " OR ".join(f"{column} LIKE :pattern ESCAPE '\\'" for column in SEARCHED)
 
     def __init__(self, path: Path) -> None:
         self.path = Path(os.path.realpath(path))  # the locks beside it are the same for all who come by a link
@@ -256,7 +256,7 @@ class SQLiteDatabase:
 
     # reading
 
-    def read(self, work: Callable[[Transaction], T]) -> T:
+    def read(self, work: Callable[[Transaction], T], *, is_long: bool = False) -> T:
         with self.reading() as transaction:
             return work(transaction)
 

@@ -21,7 +21,8 @@ from headbox.web.query import Query, single
 
 OUTCOMES: Final[tuple[State, ...]] = ("finished", "error", "timed_out", "canceled", "reset")
 SINCE: Final = (("", "any time"), ("PT10M", "10 minutes"), ("PT1H", "an hour"), ("P1D", "a day"), ("P7D", "a week"))
-NEWEST: Final = 50_000  # ended runs that are looked through at a time: the archive is never walked to its end
+NEWEST: Final = 100_000  # ended runs that are looked through at a time: the archive is never walked to its end
+NEWEST_READ: Final = 50_000  # and that are read for a text
 LONGEST: Final = 200  # characters of what is looked for
 
 _NAMES: Final = ("method", "queue", "job", "owner", "text", "since", "after", "before")
@@ -112,7 +113,7 @@ def filter_of(search: Search, me: Principal, now: Instant) -> Filter:
         outcomes=search.state,
         finished_after=max((bound for bound in bounds if bound is not None), default=None),
         finished_before=_instant(search.before, "before"),
-        newest=NEWEST,
+        newest=NEWEST_READ if search.text else NEWEST,
         **given,
     )
 

@@ -12,7 +12,7 @@ from headbox.web.request import Request
 from headbox.web.routes.lists import CURSOR
 from headbox.web.ui.layout import Layout
 from headbox.web.ui.page import Page
-from headbox.web.ui.search import NEWEST, PARAMETERS, SINCE, filter_of, read_search
+from headbox.web.ui.search import PARAMETERS, SINCE, filter_of, read_search
 
 ROWS: Final = 50
 COUNTED: Final = {False: 10_000, True: 1000}  # live, ended: beyond that a page only says that there are more
@@ -24,19 +24,18 @@ def load(request: Request) -> dict[str, Any]:
     search = read_search(request.query)
     filter = filter_of(search, me, now)
     cursor = single(request.query, "cursor")
-    page = store.find(filter, now, ROWS, cursor)
     counted = COUNTED[search.ended]
-    is_all = cursor is None and page.cursor is None
+    page = store.find(filter, now, ROWS, cursor, counted + 1)
     return {
         "title": "Ended tasks" if search.ended else "Tasks",
         "search": search,
         "tasks": page.tasks,
-        "count": len(page.tasks) if is_all else store.count(filter, now, counted + 1),
+        "count": page.count,
         "counted": counted,
         "next": page.cursor,
         "is_first": cursor is None,
         "since": SINCE,
-        "newest": NEWEST,
+        "newest": filter.newest,
         "methods": sorted({callable.short_name for callable in store.callables()}),
         "may_change": may_change(me),
         "system_queue": SYSTEM_QUEUE,
