@@ -15,9 +15,9 @@ END = b"\r\n\r\n"
 class Client:
     """Calls one server on this machine. Whatever is no success is an error."""
 
-    def __init__(self, port: int, authorization: str) -> None:
-        self._port = port
-        self._authorization = authorization
+    def __init__(self, port: int, authorization: str, cookie: str = "") -> None:
+        self.port = port
+        self._credentials = f"Cookie: {cookie}" if cookie else f"Authorization: {authorization}"
 
     def exists(self, path: str) -> bool:
         """Whether the path answers with a success."""
@@ -48,12 +48,12 @@ class Client:
         return answers / (time.perf_counter() - began)
 
     def _connect(self) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self._port))
+        connection = socket.create_connection(("127.0.0.1", self.port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
     def _request(self, method: str, path: str, body: bytes) -> bytes:
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self._port}", f"Authorization: {self._authorization}"]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", self._credentials]
         if body:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         return "\r\n".join(lines).encode() + END + body

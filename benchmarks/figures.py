@@ -70,6 +70,8 @@ FIGURES: Final = {
     "w8.get": Figure("W8", "GET of one task", "/s"),
     "w8.list": Figure("W8", "GET of a list of 10,000", "/s"),
     "w8.growth": Figure("W8", "memory that a list of 100,000 adds", "MB", False),
+    "w8.page": Figure("W8", "the slowest search of the Tasks page before 100,000 that wait", "ms", False),
+    "w8.ended_page": Figure("W8", "the slowest among 100,000 runs that have ended", "ms", False),
     "w8.post": Figure("W8", "POST of a task", "/s"),
     "w8.statistics": Figure("W8", "GET of the statistics", "/s"),
     "w9.share": Figure("W9", "share of the ideal schedule", "×"),

@@ -40,6 +40,12 @@ class Tables:
             f" SELECT {values} FROM series, {table} AS one WHERE one.id = '{template}'"
         )
 
+    def copy(self, source: str, target: str, condition: str, **changed: str) -> None:
+        """Puts rows of one table into another one with such columns; `changed` are expressions of a row."""
+        names = self._run(f"SELECT * FROM {target} LIMIT 0")[1]
+        values = ", ".join(changed.get(name, name) for name in names)
+        self.rows(f"INSERT INTO {target} ({', '.join(names)}) SELECT {values} FROM {source} WHERE {condition}")
+
     def analyze(self) -> None:
         """What the database does by itself after a while."""
         self.rows("VACUUM (ANALYZE)" if self.is_postgres else "ANALYZE")

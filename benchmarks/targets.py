@@ -69,6 +69,8 @@ TARGETS: Final = (
     Target("w8.get", (POSTGRES,), 2_500),
     Target("w8.list", BOTH, 25),
     Target("w8.growth", BOTH, 10 * MB),
+    Target("w8.page", BOTH, 100),
+    Target("w8.ended_page", BOTH, 100),
     Target("w9.share", BOTH, 0.95),
     *(Target(figure, BOTH, 0.9) for figure in FIGURES if figure.startswith("w10.")),
     Target("w5.worker", BOTH, 60),

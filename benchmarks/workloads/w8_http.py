@@ -15,6 +15,7 @@ from benchmarks.process_tree import memory
 from benchmarks.scene import Scene, Site
 from benchmarks.sizes import Sizes
 from benchmarks.tables import numbered_id
+from benchmarks.workloads import tasks_page
 from headbox.domain.task import DAY
 from headbox.web.accounts import ensure_admin, issue_local_token
 
@@ -38,6 +39,7 @@ def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
             yield Measured("w8.list", list_rate(scene, client, task, sizes))
             yield Measured("w8.growth", list_growth(scene, client, pid, task, sizes))
             body = json.dumps({"method_name": "nothing"}).encode()
+            yield from pages(scene, client, task, sizes)
             yield Measured("w8.post", client.rate("POST", "/tasks/", sizes.http_seconds, CONNECTIONS, body))
 
 
@@ -55,6 +57,16 @@ def list_growth(scene: Scene, client: Client, pid: int, task: str, sizes: Sizes)
     for _ in range(3):
         client.rate("GET", "/tasks/", 0, 1)
     return memory(pid) - before
+
+
+def pages(scene: Scene, client: Client, task: str, sizes: Sizes) -> Iterator[Measured]:
+    """The dashboard before as many tasks that wait as that list had, and as many runs that have ended."""
+    scene.tables.rows(f"DELETE FROM {LIVE} WHERE queue = 'default' AND id <> '{task}'")
+    tasks_page.fill(scene, task, sizes.listed_many)
+    with tasks_page.browser(scene, client.port) as browser:
+        yield Measured("w8.page", tasks_page.slowest(browser, ended=False))
+        yield Measured("w8.ended_page", tasks_page.slowest(browser, ended=True))
+    scene.tables.rows(f"DELETE FROM {LIVE} WHERE queue <> 'default' AND id LIKE 'page-%'")
 
 
 @contextmanager
