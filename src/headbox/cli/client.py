@@ -17,6 +17,8 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import rich_click as click
 
 PATIENCE = 30.0  # seconds that an answer may take, beside those that were asked for
+SILENCE = 40.0  # seconds; a server that has nothing to tell says so each 15
+EVENTS = "text/event-stream"
 PAGE = 500
 AWAY = (None, 429, 503)  # the statuses of a server that may be back soon
 AS_TYPED = "surrogateescape"  # bytes that are no text go out as they were typed: the server says what is wrong
@@ -88,6 +90,27 @@ class Client:
     def delete(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """Removes what is at `path`."""
         return self._change("DELETE", with_query(path, query), None)
+
+    def events(self, path: str, query: Mapping[str, Any] | None = None) -> Iterator[str]:
+        """The names of the events that are told at `path` (Server-Sent Events), as they come, over a connection of its
+        own. Ends with the connection, or when nothing has come for `SILENCE`; Refused if the server does not tell."""
+        connection = self._open()
+        connection.timeout = SILENCE
+        try:
+            headers = {**self._headers(None), "Accept": EVENTS}
+            target = urljoin(self.url, with_query(path, query))
+            connection.request("GET", target[len(origin(target)) :], headers=headers)
+            response = connection.getresponse()
+            if response.headers.get_content_type() != EVENTS:
+                read_reply(self.url, response, response.read())
+                raise Refused(f"{self.url} tells no events", 404)
+            for line in response:
+                if line.startswith(b"event: "):
+                    yield line[7:].strip().decode(errors="replace")
+        except (OSError, HTTPException):
+            return
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Gives the connection up; the next call opens another."""

@@ -7,16 +7,16 @@ import select
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from contextlib import contextmanager
 from typing import Final
 
 import rich_click as click
 
-from headbox.cli.client import Client, Refused
+from headbox.cli.client import Client
 from headbox.cli.connection import with_client
+from headbox.cli.feed import Feed
 from headbox.cli.frame import View, frame, last_scroll
-from headbox.cli.look import Look, is_final, take_look
+from headbox.cli.look import take_look
 from headbox.cli.screen import Screen, read_keys, taken
 from headbox.cli.table import print_lines
 from headbox.cli.terminal import NO_COLOURS, print_json, width_of
@@ -29,7 +29,11 @@ TICK: Final = 1.0  # seconds between two drawings, since times go on
 @click.option("--once", is_flag=True, help="Print it once and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print it once as JSON, for scripts.")
 @click.option(
-    "--interval", type=click.FloatRange(0.2, 3600), default=1.0, show_default=True, help="Seconds between two looks."
+    "--interval",
+    type=click.FloatRange(0.2, 3600),
+    default=0.5,
+    show_default=True,
+    help="Seconds between two looks, however fast things change.",
 )
 @with_client
 def top(client: Client, once: bool, as_json: bool, interval: float) -> None:
@@ -56,55 +60,6 @@ def check_terminal() -> None:
         raise click.UsageError("this terminal cannot be drawn on (TERM): say --once")
 
 
-class Feed:
-    """Looks again and again in a thread, so that keys are heeded while the server does not answer."""
-
-    def __init__(self, client: Client, first: Look, interval: float) -> None:
-        self.look = first
-        self.trouble: Refused | None = None
-        self.paused = False
-        self._client, self._interval = client, interval
-        self._ended = Event()
-        self._reading, self._writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._thread = Thread(target=self._run, name="headbox-top", daemon=True)
-
-    def __enter__(self) -> Feed:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ended.set()  # it may still wait for an answer: that ends with the process
-
-    def fileno(self) -> int:
-        """Readable when there is something new."""
-        return self._reading
-
-    def wake(self) -> int:
-        """What to write to so that it becomes readable."""
-        return self._writing
-
-    def heed(self) -> None:
-        """Takes note of what is new; raises what makes looking again useless."""
-        while True:
-            try:
-                os.read(self._reading, 4096)
-            except BlockingIOError:
-                break
-        if self.trouble is not None and is_final(self.trouble):
-            raise self.trouble
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._interval):
-            if self.paused:
-                continue
-            try:
-                self.look, self.trouble = take_look(self._client), None
-            except Refused as error:
-                self.trouble = error
-            with suppress(BlockingIOError):  # it is full: that is news enough
-                os.write(self._writing, b"\0")
-
-
 def show(feed: Feed) -> None:
     """Draws what the feed brings and does what keys say, until one says quit."""
     screen = Screen()
@@ -122,7 +77,7 @@ def show(feed: Feed) -> None:
                 if key == "quit":
                     return
                 if key == "pause":
-                    feed.paused = not feed.paused
+                    feed.pause()
                 scroll = scrolled(key, min(scroll, last), last, rows)
 
 

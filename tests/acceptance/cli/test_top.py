@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shlex
 import signal
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.cells import cell_len
+
+from headbox.cli.client import Client
+from headbox.cli.connection import bearer
+from headbox.cli.feed import Feed
+from headbox.cli.look import Look, take_look
+from tests.unit.test_cli_client import Server, json_answer
 
 if TYPE_CHECKING:
     from tests.acceptance.cli.conftest import Home, Sitting, Starter
@@ -144,6 +152,41 @@ def test_a_server_that_hangs_does_not_hold_the_keys_up(
         assert terminal.process.wait(20) == status  # sooner than an answer is given up, after 30 s
     finally:
         os.kill(api, signal.SIGCONT)
+
+
+def seen(feed: Feed, condition: Callable[[Look], bool]) -> bool:
+    """Whether it comes to see this, woken by nothing but itself."""
+    while not condition(feed.look):
+        if not select.select([feed], [], [], 30)[0]:
+            return False
+        feed.heed()
+    return True
+
+
+def test_the_servers_events_say_when_to_look_again(served: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headbox.cli.feed.POLL", 3600.0)
+    monkeypatch.setattr("headbox.cli.feed.QUIET", 3600.0)
+    token = served.json("token", "create", "feed")["token"]
+    client = Client(served.json("top")["url"], bearer(token))
+    with Feed(client, take_look(client), 0.2) as feed:
+        for number in range(2):
+            added = served.json("task", "enqueue", "add", str(number), "--schedule", "2998-01-01T00:00:00Z")["id"]
+            assert seen(feed, lambda look, id=added: id in [task["id"] for task in look.due or ()])  # type: ignore[misc]
+
+
+def test_where_no_events_come_it_looks_as_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headbox.cli.feed.POLL", 0.02)
+    with Server() as server:
+        server.answer = lambda path: json_answer(404 if "events" in path else 200, [])
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        client = Client(server.url)
+        first = take_look(client)
+        with Feed(client, first, 0.01) as feed:
+            times = {first.time}
+            assert seen(feed, lambda look: not times.add(look.time) and len(times) > 3)
+        server.shutdown()
+        thread.join()
 
 
 def test_rights_that_are_lost_end_it_with_a_sentence(served: Home, sit: Sitting) -> None:
