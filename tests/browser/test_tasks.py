@@ -157,6 +157,28 @@ def test_a_task_says_that_its_queue_is_suspended_and_runs_when_it_is_resumed(vis
     expect(status).to_contain_text("finished")
 
 
+def test_a_job_of_several_repositories_moves_on_and_is_canceled(visitor: Visitor, site: Site, feed: Feed) -> None:
+    for repository, source in (("reachable", feed.url), ("lost", "/nowhere")):
+        body = {"method_name": "sync", "args": [repository, source], "attempts": 1, "job_id": "all mirrors"}
+        site.post("/tasks/", body)
+    site.fill(2, job_id="all mirrors")
+    page = visitor.enter("/ui/jobs/", "olga")
+    row = page.get_by_role("row", name="all mirrors")
+    for part in ("error 1", "running 1", "waiting 2", "25 %"):
+        expect(row).to_contain_text(part)
+    check_access(page)
+    feed.release()
+    for part in ("finished 1", "error 1", "waiting 2", "50 %"):
+        expect(row).to_contain_text(part)
+    row.get_by_role("button", name="Cancel the job all mirrors …").click()
+    page.get_by_role("button", name="Cancel 2 tasks").click()
+    expect(page.get_by_text("2 tasks are canceled.")).to_be_visible()
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    expect(page.get_by_role("heading", name="Ended lately")).to_be_visible()
+    for part in ("finished 1", "error 1", "canceled 2", "100 %"):
+        expect(row).to_contain_text(part)
+
+
 def test_a_task_is_sent_from_the_form(visitor: Visitor, site: Site, feed: Feed) -> None:
     page = visitor.enter("/ui/send/", "olga")
     page.get_by_role("searchbox", name="Search").fill("mirror")

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from headbox.domain.outcomes import Outcome
+from headbox.domain.task import HOUR
 from headbox.identifiers import new_id
 from headbox.storage.records import ClaimRequest, Report
 from headbox.storage.sqlite.database import SQLiteDatabase
@@ -61,6 +62,13 @@ def begin(scene: Scene, said: list[str]) -> None:
     said.clear()
 
 
+def begin_reading(scene: Scene, said: list[str]) -> None:
+    """The same for what is only read."""
+    scene.store.close()
+    scene.store.workers()
+    said.clear()
+
+
 def commits(said: list[str]) -> int:
     return said.count("COMMIT")
 
@@ -95,6 +103,19 @@ def test_many_tasks_are_enqueued_in_one_transaction_and_few_statements(scene: Sc
     scene.store.enqueue(tasks, scene.now)
     assert commits(said) == 1
     assert len(said) <= 5
+
+
+def test_jobs_are_read_in_the_same_few_statements_however_many_they_are(scene: Scene, said: list[str]) -> None:
+    costs = []
+    for number in (1, 25):
+        for job in range(number):
+            scene.finish(scene.running(job_id=f"ended-{number}-{job}"))
+            scene.enqueue(job_id=f"live-{number}-{job}", due_time=scene.now + HOUR)
+        begin_reading(scene, said)
+        found = [*scene.store.jobs_in_progress(scene.now, 25), *scene.store.jobs_ended(25)]
+        assert len(found) >= 2 * number
+        costs.append(len(said))
+    assert costs[0] == costs[1] <= 8  # two readings of two statements, and what begins and ends them
 
 
 def test_a_task_that_waits_takes_few_bytes(scene: Scene, url: str) -> None:

@@ -42,7 +42,7 @@ def test_a_rare_outcome_is_looked_up_by_an_index(
 # Partial indexes that hold only few rows: to walk through one of these costs what is in it, not what waits.
 SMALL = ("headbox_tasks_running", "headbox_tasks_canceling", "headbox_tasks_schedule", "headbox_tasks_recurring")
 
-BOUNDED = {"newest_of_jobs"}  # goes along an index, and stops at its limit
+BOUNDED = {"jobs_ended"}  # goes along an index, and stops at its limit
 
 
 def test_no_named_statement_walks_through_all_that_waits_or_has_ended(tmp_path: Path) -> None:

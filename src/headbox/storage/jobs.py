@@ -1,62 +1,89 @@
-"""How far jobs are, at a bounded cost however many tasks they have: each is found by the index of jobs, and a reading
-counts so many rows and no more."""
+"""How far jobs are, at a bounded cost however many there are and however many tasks they have: each is found by the
+index of jobs, and a reading is a few statements that count so many rows and no more."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from headbox.domain.task import Instant, Span
-from headbox.storage.database import Row, Transaction
+from headbox.storage.database import Transaction
 from headbox.storage.records import JobCounts
 
-COUNTED: Final = 100_000  # rows of all jobs together
-LEAST: Final = 2_000  # rows of each, whatever those before it took
+LEAST: Final = 2_000  # rows of each job that are counted, incomplete ones and ended ones apart
+COUNTED: Final = 100_000  # rows of all jobs together: those that have more share what the others leave
 NEWEST: Final = 5_000  # runs among which jobs are looked for that have ended
+
+_LIVE: Final = (
+    "SELECT {place}, 0, state, count(*), count(*)"
+    " FROM (SELECT state FROM headbox_tasks WHERE job_id = :id{place} LIMIT :limit) AS counted GROUP BY state"
+)
+_ENDED: Final = (
+    "SELECT {place}, 1, state, count(*), sum(CASE WHEN final THEN 1 ELSE 0 END) FROM"
+    " (SELECT state, final FROM headbox_task_history WHERE job_id = :id{place} AND finish_time >= :since{place}"
+    " ORDER BY finish_time DESC LIMIT :limit) AS counted GROUP BY state"
+)
+
+
+class Asked(NamedTuple):
+    """A job of which what is incomplete is counted, and what has ended since a time."""
+
+    id: str
+    begin: Instant
+    since: Instant
+    finish_time: Instant | None = None
 
 
 class Count:
-    """Counts the tasks of one job after the other, until so many rows are counted."""
+    """What was counted of a job, with so many rows at most of either kind. A run that was lost is never a task's last:
+    `reset` are those that wait to run again."""
 
-    def __init__(self, tx: Transaction) -> None:
-        self._tx = tx
-        self._left = COUNTED
+    def __init__(self) -> None:
+        self.rows = [0, 0]
+        self.states: dict[str, int] = {}
 
-    def of(self, id: str, begin: Instant, since: Instant, finish_time: Instant | None = None) -> JobCounts:
-        """The states of what is incomplete, and of what has ended since."""
-        limit = max(LEAST, self._left)
-        live = self._tx.all("job_states", job_id=id, limit=limit)
-        ends = self._tx.all("job_ends", job_id=id, since=since, limit=limit)
-        rows = [sum(int(number) for _, number, *_ in each) for each in (live, ends)]
-        self._left -= sum(rows)
-        return JobCounts(id, begin, since, _counted(live, ends), max(rows) < limit, finish_time)
-
-
-def _counted(live: Sequence[Row], ends: Sequence[Row]) -> dict[str, int]:
-    """By state. A run that was lost is never a task's last: `reset` are those that wait to run again."""
-    return {state: int(number) for state, number in live} | {state: int(final) for state, _, final in ends if final}
+    def add(self, kind: int, state: str, rows: int, tasks: int) -> None:
+        """So many tasks in a state, of rows that are incomplete (0) or have ended (1)."""
+        self.rows[kind] += rows
+        if tasks:
+            self.states[state] = tasks
 
 
 def in_progress(tx: Transaction, current: Instant, limit: int, after: str) -> list[JobCounts]:
     """Those that have incomplete tasks, by id, from behind `after`. What ended since `current` always counts."""
-    count = Count(tx)
-    found = []
-    for (id,) in tx.all("jobs_in_progress", after=after, limit=limit):
-        (begin,) = tx.one("job_begin", job_id=id) or (current,)
-        found.append(count.of(id, begin, min(begin, current)))
-    return found
+    found = tx.all("jobs_in_progress", after=after, limit=limit)
+    return counted(tx, [Asked(id, begin, min(begin, current)) for id, begin in found])
 
 
 def ended(tx: Transaction, lifetime: Span, limit: int) -> list[JobCounts]:
     """Those of which everything has ended, the latest first."""
-    latest: dict[str, tuple[Instant, Instant]] = {}
-    for id, enqueue_time, finish_time in tx.all("newest_of_jobs", limit=NEWEST):
-        latest.setdefault(id, (enqueue_time, finish_time))
-    over = (id for id in latest if tx.one("job_begin", job_id=id) is None)
-    count = Count(tx)
-    found = []
-    for id in islice(over, limit):
-        begin, finish_time = latest[id]
-        found.append(count.of(id, begin, min(begin, finish_time - lifetime), finish_time))
-    return found
+    found = tx.all("jobs_ended", newest=NEWEST, limit=limit)
+    return counted(tx, [Asked(id, begin, min(begin, end - lifetime), end) for id, begin, end in found])
+
+
+def counted(tx: Transaction, jobs: Sequence[Asked]) -> list[JobCounts]:
+    """How far these jobs are."""
+    limits = dict.fromkeys(jobs, LEAST)
+    counts = count(tx, jobs, LEAST)
+    large = [job for job in jobs if max(counts[job].rows) == LEAST]
+    share = (COUNTED - sum(sum(each.rows) for each in counts.values())) // len(large) if large else 0
+    if share > LEAST:
+        counts |= count(tx, large, share)
+        limits |= dict.fromkeys(large, share)
+    return [
+        JobCounts(job.id, job.begin, job.since, each.states, max(each.rows) < limits[job], job.finish_time)
+        for job, each in ((job, counts[job]) for job in jobs)
+    ]
+
+
+def count(tx: Transaction, jobs: Sequence[Asked], limit: int) -> dict[Asked, Count]:
+    """The states of their tasks, in one statement."""
+    counts = {job: Count() for job in jobs}
+    if jobs:
+        parts = [part.format(place=place) for place in range(len(jobs)) for part in (_LIVE, _ENDED)]
+        given: dict[str, Any] = {"limit": limit}
+        for place, job in enumerate(jobs):
+            given |= {f"id{place}": job.id, f"since{place}": job.since}
+        for place, kind, state, rows, tasks in tx.select(" UNION ALL ".join(parts), given):
+            counts[jobs[place]].add(kind, state, int(rows), int(tasks))
+    return counts

@@ -284,36 +284,30 @@ SELECT count(*) FROM (
     LIMIT :limit) AS earlier
 
 -- jobs_in_progress --
--- The jobs that have incomplete tasks, by id; each is found by one look at the index.
+-- The jobs that have incomplete tasks, by id, and when the oldest of these was enqueued; each by one look at the index.
 WITH RECURSIVE job (id, place) AS (
     SELECT min(job_id), 1 FROM headbox_tasks WHERE job_id > :after
     UNION ALL
     SELECT (SELECT min(job_id) FROM headbox_tasks WHERE job_id > job.id), place + 1 FROM job
     WHERE id IS NOT NULL AND place < :limit
 )
-SELECT id FROM job WHERE id IS NOT NULL ORDER BY id
+SELECT id, (SELECT enqueue_time FROM headbox_tasks WHERE job_id = job.id ORDER BY headbox_tasks.id LIMIT 1)
+FROM job WHERE id IS NOT NULL ORDER BY id
 
--- job_begin --
--- When the oldest incomplete task of a job was enqueued.
-SELECT enqueue_time FROM headbox_tasks WHERE job_id = :job_id ORDER BY id LIMIT 1
-
--- job_states --
--- In which states the incomplete tasks of a job are, of so many at most.
-SELECT state, count(*) FROM (SELECT state FROM headbox_tasks WHERE job_id = :job_id LIMIT :limit) AS counted GROUP BY state
-
--- job_ends --
--- How the tasks of a job have ended since a time; so many of its runs at most are looked at, the newest.
-SELECT state, count(*), sum(CASE WHEN final = {yes} THEN 1 ELSE 0 END) FROM (
-    SELECT state, final FROM headbox_task_history WHERE job_id = :job_id AND finish_time >= :since
-    ORDER BY finish_time DESC LIMIT :limit) AS counted
-GROUP BY state
-
--- newest_of_jobs --
--- What belongs to a job among the newest so many runs.
-SELECT job_id, enqueue_time, finish_time FROM (
-    SELECT job_id, enqueue_time, finish_time FROM headbox_task_history
-    ORDER BY finish_time DESC, id DESC, run DESC LIMIT :limit) AS newest
-WHERE job_id IS NOT NULL ORDER BY finish_time DESC
+-- jobs_ended --
+-- The jobs that have no incomplete task, the latest first, as far as they are among the newest so many runs: when their
+-- last run was enqueued, and when it ended.
+WITH newest AS (
+    SELECT job_id, enqueue_time, finish_time, id, run FROM headbox_task_history
+    ORDER BY finish_time DESC, id DESC, run DESC LIMIT :newest
+), latest AS (
+    SELECT job_id, enqueue_time, finish_time,
+        row_number() OVER (PARTITION BY job_id ORDER BY finish_time DESC, id DESC, run DESC) AS place
+    FROM newest WHERE job_id IS NOT NULL
+)
+SELECT job_id, enqueue_time, finish_time FROM latest
+WHERE place = 1 AND NOT EXISTS (SELECT 1 FROM headbox_tasks WHERE headbox_tasks.job_id = latest.job_id)
+ORDER BY finish_time DESC LIMIT :limit
 
 -- suspend_queue --
 -- Nothing of a queue is claimed any more.
