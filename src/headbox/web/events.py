@@ -19,8 +19,8 @@ from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Task
 from headbox.storage.feed import Changes, Feed
 from headbox.storage.store import Store
+from headbox.task_queue.figures import show_statistics
 from headbox.web.crew import shown_workers
-from headbox.web.figures import show_statistics
 from headbox.web.problems import Problem
 from headbox.web.representations import Show, encode
 from headbox.web.waiting import Waiting

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from headbox.domain.states import STATES
+from headbox.task_queue.figures import ShownQueue, ShownStatistics
 from headbox.web.bodies import NewSchedule, NewTask, NewToken, NewUser, UserChange
-from headbox.web.figures import ShownQueue, ShownStatistics
 from headbox.web.operations import Operation, Parameter
 from headbox.web.representations import (
     DEFAULT_FIELDS,

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import socket
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2 as httpx
+import msgspec
 
 from headbox.domain.task import MINUTE, SECOND
 from headbox.storage.records import Report
@@ -27,6 +31,17 @@ def test_the_statistics_count_tasks_by_state_and_queue(mill: Any) -> None:
     assert b == alike | {"name": "b", "waiting": 2, "running": 0, "suspended": 1, "oldest_ready_seconds": 90.0}
     assert headbox["name"] == "headbox"
     assert found["oldest_ready_seconds"] == 90.0
+
+
+def test_python_is_told_the_same(mill: Any) -> None:
+    mill.finished()
+    mill.task(queue="b")
+    mill.pass_time(90 * SECOND)
+    told = mill.queue.statistics()
+    assert json.loads(msgspec.json.encode(told)) == mill.admin.get("/statistics/").json()
+    assert told.throughput.total.finished == 1 and told.oldest_ready_seconds == 90.0
+    assert told.time == datetime(2026, 12, 1, 12, 1, 30, tzinfo=UTC)
+    assert asyncio.run(mill.queue.statistics_async()) == told
 
 
 def test_the_statistics_tell_how_runs_ended_and_how_late_they_started(mill: Any) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from headbox.domain.statistics import QueueCounts
+from headbox.task_queue.figures import show_queue
 from headbox.task_queue.options import read_name
 from headbox.web.bodies import read_nothing
-from headbox.web.figures import show_queue
 from headbox.web.operations import Operation
 from headbox.web.permissions import Permission
 from headbox.web.replies import Reply, json_reply

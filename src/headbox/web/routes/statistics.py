@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from headbox.web.figures import show_statistics
+from headbox.task_queue.figures import show_statistics
 from headbox.web.metrics import CONTENT_TYPE, expose
 from headbox.web.operations import Operation
 from headbox.web.permissions import Permission

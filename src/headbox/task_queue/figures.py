@@ -1,4 +1,4 @@
-"""How statistics look over HTTP: figures for charts and alarms, so spans are numbers of seconds (`…_seconds`)."""
+"""How statistics look in Python and over HTTP: figures for charts and alarms; spans are numbers of seconds."""
 
 from __future__ import annotations
 
