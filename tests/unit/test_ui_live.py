@@ -25,17 +25,37 @@ def test_those_who_look_at_the_same_at_once_share_one_rendering() -> None:
         return {"rows": str(len(made))}
 
     async def look() -> list[Fragments]:
-        renderings = Renderings()
-        together = await asyncio.gather(*(renderings.get("page", render) for _ in range(5)))
-        return [*together, await renderings.get("page", render), await renderings.get("another", render)]
+        renderings, now = Renderings(), asyncio.get_running_loop().time()
+        together = await asyncio.gather(*(renderings.get("page", render, now) for _ in range(5)))
+        return [*together, await renderings.get("page", render, now), await renderings.get("another", render, now)]
 
     assert asyncio.run(look()) == [{"rows": "1"}] * 6 + [{"rows": "2"}]
 
 
+def test_nobody_is_given_what_was_rendered_before_it_was_out_of_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is led back to a page that it has changed does not see it as it was."""
+    monkeypatch.setattr(live, "REST", 0.02)
+    state = "waiting"
+
+    async def render() -> Fragments:
+        return {"status": state}
+
+    async def look() -> list[Fragments]:
+        nonlocal state
+        renderings, loop = Renderings(), asyncio.get_running_loop()
+        before = await renderings.get("page", render, loop.time())
+        state = "suspended"
+        after = loop.time()
+        return [before, *await asyncio.gather(*(renderings.get("page", render, after) for _ in range(3)))]
+
+    assert asyncio.run(look()) == [{"status": "waiting"}, *[{"status": "suspended"}] * 3]
+
+
 def test_what_takes_long_is_rendered_the_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def look(seconds: float) -> bool:
+    async def look(seconds: float) -> float:
         loop = asyncio.get_running_loop()
         now = 0.0
+        rests: list[float] = []
         monkeypatch.setattr(loop, "time", lambda: now)
 
         async def render() -> Fragments:
@@ -43,12 +63,16 @@ def test_what_takes_long_is_rendered_the_more_rarely(monkeypatch: pytest.MonkeyP
             now += seconds
             return {}
 
+        async def sleep(seconds: float) -> None:
+            rests.append(seconds)
+
         rendering = live.Rendering(render)
         await rendering.task
-        now += 2.0
-        return rendering.is_good()
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        await rendering.rest()
+        return rests[0]
 
-    assert [asyncio.run(look(seconds)) for seconds in (0.01, 0.2, 0.3)] == [False, False, True]
+    assert [asyncio.run(look(seconds)) for seconds in (0.01, 0.2, 0.3)] == pytest.approx([0.5, 1.8, 2.7])
 
 
 def test_a_rendering_that_fails_fails_for_all_who_look_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,10 +86,11 @@ def test_a_rendering_that_fails_fails_for_all_who_look_and_is_tried_again(monkey
         return {"rows": ""}
 
     async def look() -> Fragments:
-        renderings = Renderings()
-        failed = await asyncio.gather(*(renderings.get("page", fail) for _ in range(2)), return_exceptions=True)
+        renderings, loop = Renderings(), asyncio.get_running_loop()
+        looks = (renderings.get("page", fail, loop.time()) for _ in range(2))
+        failed = await asyncio.gather(*looks, return_exceptions=True)
         assert all(isinstance(each, ValueError) for each in failed)
-        return await renderings.get("page", well)
+        return await renderings.get("page", well, loop.time())
 
     assert asyncio.run(look()) == {"rows": ""}
 
@@ -83,7 +108,7 @@ def test_buttons_that_are_for_a_tasks_owner_are_shared_with_nobody(role: str, re
             return {"rows": str(len(made))}
 
         callers = [SimpleNamespace(asked="/ui/", principal=a_principal(name, role)) for name in ("ann", "bob")]
-        return [await live._look(caller, shared, render) for caller in callers]  # type: ignore[arg-type]
+        return [await live._look(caller, shared, render, 0.0) for caller in callers]  # type: ignore[arg-type]
 
     assert len({fragments["rows"] for fragments in asyncio.run(look())}) == renderings
 

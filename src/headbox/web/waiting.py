@@ -49,19 +49,20 @@ class Waiting:
 
     async def changes(
         self, user: str, leaving: Callable[[], Coroutine[Any, Any, None]], *, rest: float, beat: float
-    ) -> AsyncGenerator[bool, None]:
-        """True at once, then after each change of the database, but at most once in `rest` seconds; False after `beat`
-        seconds without one. Ends when the client has hung up or the server stops."""
+    ) -> AsyncGenerator[float, None]:
+        """Since when, by the loop's clock, what was looked up is out of date: one at once, then one after each change
+        of the database, but at most once in `rest` seconds, and after `beat` seconds without one. Ends when the client
+        has hung up or the server stops."""
         with self._counted(user), self._watching() as watcher:
             gone = asyncio.ensure_future(leaving())
             try:
-                is_changed = True
+                since = watcher.loop.time()
                 while not self._stopped and not gone.done():
                     changed = watcher.changed
-                    yield is_changed
+                    yield since
                     await asyncio.wait({gone}, timeout=rest)
                     await asyncio.wait({changed, gone}, timeout=beat - rest, return_when=asyncio.FIRST_COMPLETED)
-                    is_changed = changed.done()
+                    since = watcher.changed_time if changed.done() else watcher.loop.time() - rest / 2
             finally:
                 gone.cancel()
 
@@ -126,11 +127,13 @@ class Waiting:
 
 
 class _Watcher:
-    """A watch in the event loop. The future `changed` is done, and replaced by a new one, at each change."""
+    """A watch in the event loop. The future `changed` is done, and replaced by a new one, at each change, whose instant
+    by the loop's clock is `changed_time`."""
 
     def __init__(self, watch: Watch) -> None:
         self.loop = asyncio.get_running_loop()
         self.changed: asyncio.Future[None] = self.loop.create_future()
+        self.changed_time = self.loop.time()
         self.users = 0
         self._watch = watch
         self._rests_until = 0.0
@@ -141,7 +144,8 @@ class _Watcher:
 
     def wake(self) -> None:
         """Wakes all who wait for a change."""
-        self._rests_until = self.loop.time() + REST
+        self.changed_time = self.loop.time()
+        self._rests_until = self.changed_time + REST
         self._is_to_wake = False
         self.changed.set_result(None)
         self.changed = self.loop.create_future()

@@ -194,6 +194,10 @@ def test_a_page_is_sent_its_parts_anew_as_they_change(person: People, fresh: Mil
                 break
         assert "1 worker on 1 host" in seen["summary"] and seen["trouble"] == ""
         assert "form_token" not in json.dumps(seen)
+        fresh.publish(worker="b")
+        with somebody.client.stream("GET", "/ui/workers/", headers={"Accept": "text/event-stream"}) as another:
+            first = next(line for line in another.iter_lines() if " on 1 host" in line)
+        assert "2 workers on 1 host" in first  # not what was rendered before, for the stream that is still there
 
 
 def test_a_user_with_too_many_streams_is_told_so(person: People, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,28 +46,29 @@ async def single_event(name: str) -> AsyncGenerator[bytes, None]:
 
 
 class Rendering:
-    """One rendering of a page's fragments, and how long it is good for."""
+    """One rendering of a page's fragments, when it began, and when there may be another."""
 
     def __init__(self, render: Callable[[], Awaitable[Fragments]]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._good_until = float("inf")
+        self.began = self._loop.time()
+        self._rests_until = float("inf")
         self.task = asyncio.ensure_future(self._run(render))
 
-    def is_good(self) -> bool:
-        """Whether it is under way, or ended just now: what takes long is done the more rarely."""
-        return self._loop.time() < self._good_until
+    async def rest(self) -> None:
+        """Waits until there may be another: what takes long is done the more rarely."""
+        await asyncio.wait({self.task})
+        await asyncio.sleep(self._rests_until - self._loop.time())
 
     def is_old(self) -> bool:
         """Whether nobody looks at it any more."""
-        return self._loop.time() > self._good_until + 2 * BEAT
+        return self._loop.time() > self._rests_until + 2 * BEAT
 
     async def _run(self, render: Callable[[], Awaitable[Fragments]]) -> Fragments:
         try:
             return await render()
         finally:
             now = self._loop.time()
-            self._good_until = now + max(REST / 2, SHARE * (now - self._began))
+            self._rests_until = now + max(REST / 2, SHARE * (now - self.began))
 
 
 class Renderings:
@@ -76,10 +77,13 @@ class Renderings:
     def __init__(self) -> None:
         self._latest: dict[Any, Rendering] = {}
 
-    async def get(self, key: Any, render: Callable[[], Awaitable[Fragments]]) -> Fragments:
-        """What `render` gives, or gave somebody else just now."""
-        latest = self._latest.get(key)
-        if latest is None or not latest.is_good():
+    async def get(self, key: Any, render: Callable[[], Awaitable[Fragments]], since: float) -> Fragments:
+        """What `render` gives, or gave somebody else who began after `since`, an instant of the loop."""
+        while (latest := self._latest.get(key)) is not None and latest.began < since:
+            await latest.rest()
+            if self._latest.get(key) is latest:
+                del self._latest[key]
+        if latest is None:
             self._latest = {each: rendering for each, rendering in self._latest.items() if not rendering.is_old()}
             latest = self._latest[key] = Rendering(render)
         return await asyncio.shield(latest.task)
@@ -99,13 +103,13 @@ async def _events(
     welcome_until = time.monotonic() + RECHECK
     try:
         async with aclosing(changes):
-            async for _ in changes:
+            async for since in changes:
                 if time.monotonic() > welcome_until:
                     if not await _is_still_welcome(request):
                         yield event(SIGNED_OUT)
                         return
                     welcome_until = time.monotonic() + RECHECK
-                fragments = await _look(request, renderings, render)
+                fragments = await _look(request, renderings, render, since)
                 changed = {name: html for name, html in fragments.items() if sent.get(name) != html}
                 sent |= changed
                 yield b"".join(event(name, html) for name, html in changed.items()) or ALIVE
@@ -113,13 +117,15 @@ async def _events(
         yield event(TROUBLE, problem.detail)
 
 
-async def _look(request: Request, renderings: Renderings, render: Callable[[], Awaitable[Fragments]]) -> Fragments:
-    """The fragments as they are now, or what keeps them from being shown: it may pass."""
+async def _look(
+    request: Request, renderings: Renderings, render: Callable[[], Awaitable[Fragments]], since: float
+) -> Fragments:
+    """The fragments as they were after `since`, or what keeps them from being shown: it may pass."""
     me = request.principal
     sees_and_may_change_any = me.may(Permission.READ) and me.may(Permission.UPDATE)
     key = (request.asked, me.permissions, me.is_super, None if sees_and_may_change_any else me.name)
     try:
-        return {TROUBLE: "", **await renderings.get(key, render)}
+        return {TROUBLE: "", **await renderings.get(key, render, since)}
     except Exception as error:  # noqa: BLE001 - whatever it is, the page says so
         return {TROUBLE: problem_of(error).detail}
 
