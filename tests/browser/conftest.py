@@ -52,8 +52,13 @@ def feed() -> Iterator[Feed]:
     feed.close()
 
 
+@pytest.fixture(scope="module")
+def guest(browser: Browser, site: Site) -> Visitor:
+    return Visitor(browser, site)
+
+
 @pytest.fixture
-def visitor(browser: Browser, site: Site) -> Iterator[Visitor]:
-    visitor = Visitor(browser, site)
-    yield visitor
-    visitor.leave()
+def visitor(guest: Visitor) -> Iterator[Visitor]:
+    """Who comes once a test, and leaves no page open."""
+    yield guest
+    guest.leave()

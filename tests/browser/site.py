@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -22,6 +23,7 @@ from tests.service import Home, Serve, Starter
 ROOT: Final = Path(__file__).parents[2]
 APP: Final = "examples.repository_sync:queue"
 PASSWORD: Final = "correct horse"
+FORM_TOKEN: Final = re.compile(r'name="form_token" value="([^"]+)"')
 ROLES: Final = {"olga": ["operators"], "rita": ["readers"], "nora": []}  # users beside the super user `admin`
 
 
@@ -31,7 +33,7 @@ class Site:
 
     def __init__(self, folder: Path, before: Callable[[str], None] | None = None) -> None:
         self.home, self.feeds = Home(folder), folder / "feeds"
-        self.sessions: dict[str, Any] = {}  # of users that have logged in: their cookies
+        self._cookies: dict[str, list[Any]] = {}
         self._start = Starter()
         self._environ = {
             "PYTHONPATH": f"{ROOT}:{ROOT}/src",
@@ -68,6 +70,17 @@ class Site:
         worker = self.start_worker()
         yield
         assert worker.stop() == 0
+
+    def cookies(self, name: str) -> list[Any]:
+        """What a browser holds once that user has logged in."""
+        if name not in self._cookies:
+            with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
+                (token,) = set(FORM_TOKEN.findall(client.get("/ui/login/").text))
+                client.post("/ui/login/", data={"form_token": token, "name": name, "password": PASSWORD})
+                self._cookies[name] = [
+                    {"name": each.name, "value": each.value, "url": self.url} for each in client.cookies.jar
+                ]
+        return self._cookies[name]
 
     def post(self, path: str, body: Any = None) -> Any:
         """Calls what changes something, which must succeed."""

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.site import PASSWORD
 from tests.browser.visitor import fill_login
-from tests.browser.watching import PHONE, check_access, check_width
+from tests.browser.watching import PHONE, check_access, check_dark, check_width
 from tests.tcp_proxy import proxied
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ def test_a_wrong_password_is_said_and_only_that_is_typed_again(visitor: Visitor)
     expect(page.get_by_role("button", name="Log out")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-def test_everybody_can_use_a_page_in_either_theme(visitor: Visitor, path: str, theme: str) -> None:
-    page = visitor.enter(path, color_scheme=theme)
+def test_everybody_can_use_a_page_in_either_theme(visitor: Visitor, path: str) -> None:
+    page = visitor.enter(path)
     expect(page.get_by_role("heading", level=1)).to_have_text(PAGES[path])
     check_access(page)
+    check_dark(page)
 
 
 @pytest.mark.parametrize("path", PAGES)

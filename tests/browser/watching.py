@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +17,12 @@ REFUSALS: Final = """
 """
 LOCAL: Final = ("data", "blob", "about", "chrome-error")  # schemes that reach no host
 GRAVE: Final = ("serious", "critical")
+ALL_RULES: Final = MappingProxyType({"resultTypes": ["violations"]})
+RULES_OF_COLOUR: Final = {**ALL_RULES, "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+SETTLED: Final = """() => {
+    const changes = document.getAnimations().filter((each) => each instanceof CSSTransition);
+    return Promise.allSettled(changes.map((each) => each.finished));
+}"""
 PHONE: Final = {"width": 360, "height": 740}  # a small one
 PLACES: Final = 3  # of those that break a rule, how many are shown
 
@@ -33,13 +41,15 @@ class Watch:
         context.on("request", self._note_request)
 
     def expect(self, pattern: str) -> None:
-        """From now until the test's end, faults in which `pattern` is found are meant."""
+        """Until `complaints` are asked for, faults in which `pattern` is found are meant."""
         self._expected.append(pattern)
 
-    def check(self) -> None:
-        """Fails if there was a fault that nobody expected."""
+    def complaints(self) -> list[str]:
+        """The faults since this was last asked that nobody expected."""
         unexpected = [fault for fault in self._faults if not any(re.search(each, fault) for each in self._expected)]
-        assert not unexpected, "the browser complained:\n" + "\n".join(unexpected)
+        self._faults.clear()
+        self._expected.clear()
+        return unexpected
 
     def _note_message(self, message: ConsoleMessage) -> None:
         if message.type == "error":
@@ -54,10 +64,17 @@ class Watch:
             self._faults.append(f"a request to another host: {request.url}")
 
 
-def check_access(page: Page) -> None:
+def check_access(page: Page, options: Mapping[str, Any] = ALL_RULES) -> None:
     """Fails if axe-core finds anything serious or critical that keeps people out of the page as it is now."""
-    grave = [rule for rule in Axe().run(page).response["violations"] if rule["impact"] in GRAVE]
+    grave = [rule for rule in Axe().run(page, options=dict(options)).response["violations"] if rule["impact"] in GRAVE]
     assert not grave, f"axe finds on {page.url}:\n" + "\n".join(map(_describe, grave))
+
+
+def check_dark(page: Page) -> None:
+    """Turns the page to the dark theme, and fails if its colours keep people out: all else is as it was."""
+    page.emulate_media(color_scheme="dark")
+    page.evaluate(SETTLED)
+    check_access(page, RULES_OF_COLOUR)
 
 
 def _describe(rule: dict[str, Any]) -> str:
