@@ -44,3 +44,9 @@ def test_any_other_name_is_an_attribute_error() -> None:
 def test_importing_the_package_imports_no_room_of_it() -> None:
     code = "import sys, headbox; print([name for name in sys.modules if name.startswith('headbox.')])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_a_supervisor_has_no_event_loop_in_its_memory() -> None:
+    """7 MB with what it needs of its own, most of which the supervisor does not."""
+    code = "import sys, headbox.worker.startup; print({'asyncio', 'ssl'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

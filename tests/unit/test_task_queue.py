@@ -7,6 +7,7 @@ import functools
 import json
 import multiprocessing
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -377,6 +378,14 @@ def test_a_named_schedule_has_to_recur() -> None:
         queue.schedule("", sync, ["x"], schedule="PT1H")
     with pytest.raises(InvalidTask, match="did you mean timeout"):
         queue.schedule("once", sync, ["x"], schedule="PT1H", timeot=3)  # type: ignore[call-arg]
+
+
+def test_an_application_without_schedules_asks_no_database_for_its_declarations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So neither a forkserver nor a child of such an application has PostgreSQL's driver in its memory."""
+    monkeypatch.setitem(sys.modules, "headbox.storage.postgres.store", None)
+    assert TaskQueue("postgresql://mill/tasks").declarations("shop:queue") == []
 
 
 def test_declarations_say_the_same_each_time(clock: FakeClock) -> None:

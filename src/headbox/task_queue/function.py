@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -71,6 +70,8 @@ class TaskFunction(Generic[P, R_co]):
 
     async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> Task:
         """As `enqueue`, in a thread."""
+        import asyncio
+
         return await asyncio.to_thread(self.enqueue, *args, **kwargs)
 
     @property

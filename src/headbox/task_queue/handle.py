@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -20,7 +19,9 @@ from headbox.storage.payload import Payloads, binding
 from headbox.storage.store import Store
 from headbox.task_queue.options import read_schedule
 from headbox.task_queue.twin import twin
-from headbox.task_queue.waiting import Changes, wait_for
+
+if TYPE_CHECKING:
+    from headbox.task_queue.waiting import Changes
 
 T = TypeVar("T")
 
@@ -179,6 +180,10 @@ class Task:
 
     async def wait_async(self, timeout: float | timedelta | None = None) -> Any:
         """As `wait`, without holding a thread meanwhile."""
+        import asyncio
+
+        from headbox.task_queue.waiting import wait_for
+
         end = _deadline(timeout)
         async with self._home.changes.listen() as next_change:
             while True:

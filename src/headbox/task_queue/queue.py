@@ -36,10 +36,11 @@ from headbox.task_queue.options import (
 )
 from headbox.task_queue.registry import Hook, Registry
 from headbox.task_queue.twin import twin
-from headbox.task_queue.waiting import Changes
 
 if TYPE_CHECKING:
     from typing import Unpack
+
+    from headbox.task_queue.waiting import Changes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +64,6 @@ class TaskQueue:
         self._given_database = database
         self._loaded = None if settings is None else Loaded(settings, {})
         self._parts: dict[str, Any] = {}  # made at first use; two threads may make one twice, and either will do
-        self.changes = Changes(lambda: self.store.watch())
         self._calls = Calls(self.registry, lambda: self._base, lambda: self.payloads)
 
     # what it is made of
@@ -101,6 +101,16 @@ class TaskQueue:
     @clock.setter
     def clock(self, clock: Clock) -> None:
         self._clock = clock
+
+    @property
+    def changes(self) -> Changes:
+        """What tells event loops of changes."""
+        changes: Changes | None = self._parts.get("changes")
+        if changes is None:
+            from headbox.task_queue.waiting import Changes
+
+            changes = self._parts.setdefault("changes", Changes(lambda: self.store.watch()))
+        return changes
 
     @property
     def payloads(self) -> Payloads:
@@ -195,12 +205,11 @@ class TaskQueue:
 
     def declarations(self, app: str) -> list[domain.Task]:
         """The tasks that `@queue.task(schedule=…)` declares, for the workers of `app`. Does not open the database."""
+        scheduled = [each for each in self.registry.registrations() if each.schedule is not None]
+        if not scheduled:  # then nobody need ask a database what time it is
+            return []
         now = self.clock.now()
-        return [
-            self._calls.declare(app, registration, now)
-            for registration in self.registry.registrations()
-            if registration.schedule is not None
-        ]
+        return [self._calls.declare(app, registration, now) for registration in scheduled]
 
     # enqueueing
 

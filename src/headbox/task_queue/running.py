@@ -3,7 +3,6 @@ by the workers' children and by headbox.testing. It knows nothing of the store."
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import traceback
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from os.path import dirname
 from types import TracebackType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -22,6 +21,9 @@ from headbox.storage.payload import Payloads, binding
 from headbox.task_queue.current import CurrentTask, running
 from headbox.task_queue.importing import importing
 from headbox.task_queue.registry import Registration, Registry
+
+if TYPE_CHECKING:
+    import asyncio
 
 MAX_TEXT: Final = 64 * 1024  # characters of an exception or a traceback that are kept
 
@@ -98,6 +100,8 @@ def execute(registry: Registry, payloads: Payloads, work: Work, send_progress: C
             args, kwargs = load_arguments(payloads, work, current)
             result = function(*args, **kwargs)
             if inspect.iscoroutine(result):
+                import asyncio
+
                 result = asyncio.run(result)
             ending = _succeeded(payloads, work, result)
         except (UnknownCallable, Interrupted):
@@ -112,6 +116,8 @@ async def execute_async(
     registry: Registry, payloads: Payloads, work: Work, send_progress: Callable[[str], None]
 ) -> Ending:
     """As `execute`, on the running event loop. CancelledError passes if this asyncio task was asked to cancel."""
+    import asyncio
+
     with running(_current(payloads, work, send_progress)) as current:
         registration = None
         try:
@@ -125,7 +131,7 @@ async def execute_async(
         except (UnknownCallable, Interrupted):
             raise
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and _is_cancelling():
+            if isinstance(error, asyncio.CancelledError) and _is_cancelling(asyncio.current_task()):
                 raise
             ending = failed(error, registration)
         _call_after_hooks(registry, current, ending)
@@ -224,8 +230,7 @@ def _succeeded(payloads: Payloads, work: Work, result: Any) -> Ending:
     return Ending("succeed", stored, public)
 
 
-def _is_cancelling() -> bool:
-    task = asyncio.current_task()
+def _is_cancelling(task: asyncio.Task[Any] | None) -> bool:
     return task is not None and task.cancelling() > 0
 
 
@@ -256,7 +261,7 @@ def _format(error: BaseException) -> str:
         return f"{type(error).__name__}: its traceback cannot be shown\n"
 
 
-_NOT_OF_THE_TASK: Final = (__file__, f"{dirname(__file__)}/function.py", f"{dirname(asyncio.__file__)}/")
+_NOT_OF_THE_TASK: Final = (__file__, f"{dirname(__file__)}/function.py", f"{dirname(inspect.__file__)}/asyncio/")
 
 
 def _of_the_task(frames: TracebackType | None) -> TracebackType | None:

@@ -3,7 +3,6 @@ synchronous by design."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -19,6 +18,8 @@ def twin(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], 
     async def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if kwargs.get("connection") is not None:  # it belongs to this thread, and its transaction has its locks already
             return method(self, *args, **kwargs)
+        import asyncio  # 7 MB, which a process without an event loop is spared
+
         return await asyncio.to_thread(method, self, *args, **kwargs)
 
     functools.update_wrapper(call, method)
