@@ -25,6 +25,8 @@ PAGES = {  # and what each is headed
     "/ui/jobs/": "Jobs",
     "/ui/history/": "History",
     "/ui/workers/": "Workers",
+    "/ui/users/": "Users",
+    "/ui/users/admin/": "admin",
     "/ui/audit/": "Audit",
     "/ui/account/": "Account",
 }
@@ -86,6 +88,27 @@ def test_the_theme_that_was_chosen_stays(visitor: Visitor) -> None:
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert page.evaluate(background) != light
+
+
+def test_a_user_is_added_gets_a_role_and_is_removed(visitor: Visitor, site: Site) -> None:
+    page = visitor.enter("/ui/users/")
+    page.get_by_label("Name").fill("tom")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Add the user").click()
+    expect(page.get_by_text("tom may log in now.")).to_be_visible()
+    row = page.get_by_role("row", name="tom")
+    expect(row).to_contain_text("its own tasks alone")
+    row.get_by_role("link").click()
+    page.get_by_role("checkbox", name="readers").check()
+    page.get_by_role("button", name="Change the roles").click()
+    expect(page.get_by_text("tom has other roles now.")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="readers")).to_be_checked()
+    check_access(page)
+    assert site.get("/users/tom/")["roles"] == ["readers"]
+    page.get_by_role("button", name="Remove …").click()
+    page.get_by_role("button", name="Remove tom").click()
+    expect(page.get_by_text("tom is removed.")).to_be_visible()
+    expect(row).to_have_count(0)
 
 
 HOSTILE = "<script>document.title = 'taken'</script>\u202etpircs\u202c & <b>bold</b>"

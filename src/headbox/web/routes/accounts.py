@@ -40,7 +40,12 @@ async def list_users(request: Request) -> Reply:
 
 async def create_user(request: Request) -> Reply:
     """`POST /users/`."""
-    body = read_body(await request.body(), NewUser)
+    user = await add_user(request, read_body(await request.body(), NewUser))
+    return json_reply(201, show_user(user), (b"location", request.link(f"/users/{user.name}/").encode()))
+
+
+async def add_user(request: Request, body: NewUser) -> User:
+    """A new user; 409 where the name is taken."""
     _check_roles(body.roles)
     user = User(
         name=body.name,
@@ -51,19 +56,23 @@ async def create_user(request: Request) -> Reply:
     if not await request.call(request.store.create_user, user):
         raise Problem(409, f"there is a user {user.name!r} already; choose another name, or PATCH /users/{user.name}/")
     request.note = f"user {user.name}, roles: {', '.join(user.roles) or 'none'}"
-    return json_reply(201, show_user(user), (b"location", request.link(f"/users/{user.name}/").encode()))
+    return user
 
 
 async def get_user(request: Request) -> Reply:
     """`GET /users/<name>/`."""
-    return json_reply(200, show_user(await _own_or_any_user(request)))
+    return json_reply(200, show_user(await own_or_any_user(request)))
 
 
 async def change_user(request: Request) -> Reply:
     """`PATCH /users/<name>/`."""
+    user = await own_or_any_user(request)
+    return json_reply(200, show_user(await alter_user(request, user, read_body(await request.body(), UserChange))))
+
+
+async def alter_user(request: Request, user: User, body: UserChange) -> User:
+    """The user with another password, other roles, or both; 403 for who may not, 409 for the last super user."""
     me = request.principal
-    user = await _own_or_any_user(request)
-    body = read_body(await request.body(), UserChange)
     if body.roles is not None:
         if not me.is_super:
             raise Problem(403, "only super users may change roles")
@@ -76,19 +85,24 @@ async def change_user(request: Request) -> Reply:
     changes = ["password"] if hashed else []
     changes += [] if roles is None else [f"roles: {', '.join(roles) or 'none'}"]
     request.note = "; ".join(changes)
-    return json_reply(200, show_user(await request.call(request.store.change_user, user.name, hashed, roles)))
+    return await request.call(request.store.change_user, user.name, hashed, roles)
 
 
 async def delete_user(request: Request) -> Reply:
     """`DELETE /users/<name>/`."""
-    user = await _own_or_any_user(request)
+    user = await own_or_any_user(request)
     read_nothing(await request.body())
-    await _keep_a_super_user(request, user, ())
-    await request.call(request.store.delete_user, user.name)
+    await end_user(request, user)
     return json_reply(200, show_user(user))
 
 
-async def _own_or_any_user(request: Request) -> User:
+async def end_user(request: Request, user: User) -> None:
+    """Deletes the user with its tokens and sessions; 409 for the last super user."""
+    await _keep_a_super_user(request, user, ())
+    await request.call(request.store.delete_user, user.name)
+
+
+async def own_or_any_user(request: Request) -> User:
     """The user that the path names: oneself, or for super users anybody. 404 otherwise: names stay private."""
     name = request.path["name"]
     user = await request.read(request.store.user, name)

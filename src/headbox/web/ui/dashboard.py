@@ -25,12 +25,13 @@ from headbox.web.ui.pages import (
     send,
     task,
     tasks,
+    users,
     workers,
 )
 
 ROOT: Final = "/ui"
 PAGES: Final = (
-    login, now, tasks, changes, task, jobs, schedules, history, send, workers, audit, account,
+    login, now, tasks, changes, task, jobs, schedules, history, send, workers, users, audit, account,
 )  # fmt: skip
 """Each gives its calls to a layout."""
 

@@ -48,5 +48,6 @@ NAVIGATION: Final = (
     Entry("Send", "/ui/send/", Permission.CREATE),
     Entry("History", "/ui/history/", Permission.READ),
     Entry("Workers", "/ui/workers/", Permission.READ),
+    Entry("Users", "/ui/users/", "super user"),
     Entry("Audit", "/ui/audit/", "super user"),
 )
