@@ -23,7 +23,7 @@ SYNC = records.Callable(
     short_name="sync",
     signature="(repo: str, rate: int = 3, *, feed: str | None = None)",
     parameters=("repo", "rate"),
-    docstring="Synchronise a repository.\n\nWith <all> of it.",
+    docstring="Synchronise a repository into `<rep>o`.\n\nWith <all> of it, ``at `once` `` a ` or `.",
     defaults={"queue": "slow", "timeout": HOUR},
 )
 FORM = {"method": "shop:sync", "arg.repo": "fedora", "when": "now"}
@@ -46,14 +46,15 @@ def sent(mill: Mill) -> list[Task]:
 
 def test_what_workers_have_published_is_listed_and_found_by_name_or_description(operator: Person) -> None:
     page = operator.get("/ui/send/").text
-    assert "/ui/send/?method=shop%3Async" in page and "Synchronise a repository." in page
+    assert "/ui/send/?method=shop%3Async" in page and "Synchronise a repository into <code>" in page
     assert "shop%3Async" in operator.get("/ui/send/?text=REPOSITORY").text
     assert "Nothing is found." in operator.get("/ui/send/?text=unheard").text
 
 
 def test_the_form_is_made_from_signature_docstring_and_defaults(operator: Person) -> None:
     page = operator.get("/ui/send/?method=sync").text
-    assert "Synchronise a repository." in page and "With &lt;all&gt; of it." in page
+    assert "Synchronise a repository into <code>&lt;rep&gt;o</code>." in page and "With &lt;all&gt; of it" in page
+    assert "a ` or `." in page
     assert re.search(r'name="arg.repo" value=""[^>]* required', page)
     assert re.search(r'name="arg.rate" value="" placeholder="3"[^>]*inputmode="decimal"', page)
     assert re.search(r'name="arg.feed" value="" placeholder="None"', page)

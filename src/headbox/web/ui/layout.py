@@ -58,7 +58,7 @@ class Layout:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters |= {"number": wording.show_number, "span": wording.show_span, **description.FILTERS}
+        environment.filters |= {**wording.FILTERS, **description.FILTERS}
         environment.globals |= {"version": version("headbox")}
         return environment
 

@@ -3,9 +3,10 @@ once; on a live page a script keeps it current (static/times.js), so that passin
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from headbox.domain.iso8601 import time_of
 from headbox.domain.task import DAY, HOUR, MINUTE, SECOND, Instant, Span
@@ -20,9 +21,11 @@ def show_number(number: float) -> str:
 
 
 def show_span(span: Span) -> str:
-    """Two units at most: 3 min 20 s. Below ten seconds with a fraction, below one in milliseconds."""
+    """Two units at most: 3 min 20 s. Below ten seconds with a fraction, below one in milliseconds: < 1 ms."""
+    if span < MILLISECOND:
+        return "< 1 ms"
     if span < SECOND:
-        return f"{max(0, span) // MILLISECOND} ms"
+        return f"{span // MILLISECOND} ms"
     if span < 10 * SECOND:
         return f"{span / SECOND:.1f} s"
     place = next(index for index, (unit, _) in enumerate(_UNITS) if span >= unit)
@@ -31,6 +34,20 @@ def show_span(span: Span) -> str:
         count, span = divmod(span, unit)
         parts += [f"{count} {name}"] if count or not parts else []
     return " ".join(parts)
+
+
+def show_prose(text: str) -> Markup:
+    """What a docstring says: what stands in it between back-ticks, as in Markdown and reStructuredText, is code."""
+    pieces = _CODE.split(text)
+    shown = [
+        Markup("<code>{}</code>").format(piece) if place % 3 == 2 else escape(piece)
+        for place, piece in enumerate(pieces)
+        if place % 3 != 1
+    ]
+    return Markup("").join(shown)
+
+
+_CODE: Final = re.compile(r"(?<!`)(`{1,2})(?!`)(?=\S)(.+?)(?<=\S)(?<!`)\1(?!`)")
 
 
 def show_instant(instant: Instant) -> str:
@@ -67,16 +84,13 @@ class Times:
     def _from_now(self, instant: Instant) -> str:
         if self._is_live:
             return show_instant(instant)
-        span = show_span(_rounded(abs(self.now - instant)))
-        return f"{span} ago" if instant <= self.now else f"in {span}"
+        passed = (self.now - instant) // SECOND  # nobody reads the rest, and it would flicker
+        if passed == 0:
+            return "just now"
+        return f"{show_span(passed * SECOND)} ago" if passed > 0 else f"in {show_span(-passed * SECOND)}"
 
 
 _NOTHING: Final = Markup('<span class="none">–</span>')
-
-
-def _rounded(span: Span) -> Span:
-    """To whole seconds: nobody reads the rest, and it would flicker."""
-    return span // SECOND * SECOND if span >= SECOND else span
 
 
 def _time(instant: Instant, kind: str, text: str) -> Markup:
@@ -87,3 +101,7 @@ def _time(instant: Instant, kind: str, text: str) -> Markup:
         instant // MILLISECOND,
         text,
     )
+
+
+FILTERS: Final = {"number": show_number, "span": show_span, "prose": show_prose}
+"""What templates may say of numbers, spans and texts."""
