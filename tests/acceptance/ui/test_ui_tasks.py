@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 import pytest
 
 from headbox.domain.task import HOUR, MINUTE
+from headbox.web.ui import search
+from headbox.web.ui.pages import changes
 
 if TYPE_CHECKING:
     from headbox.domain.task import Task
@@ -133,6 +135,38 @@ def test_one_confirmation_says_how_many_and_then_they_are_canceled(operator: Per
     assert mill.store.get(other.id).cancel_attempts == 0
     event = mill.admin.get("/audit/").json()[0]
     assert (event["user"], event["path"], event["detail"]) == (operator.name, CHANGE, "cancel: 13 tasks")
+
+
+def test_the_confirmation_counts_so_far_and_no_further(
+    operator: Person, mill: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "COUNTED", 11)
+    for _ in range(11):
+        mill.task(job_id="night")
+    form = {"verb": "cancel", "all": "1", "search": "job=night"}
+    assert "<h1>Cancel 11 tasks?</h1>" in operator.post(CHANGE, form).text
+    mill.task(job_id="night")
+    mill.task(job_id="night")
+    asked = operator.post(CHANGE, form).text
+    assert "<h1>Cancel more than 11 tasks?</h1>" in asked and "and many more" in asked
+    done = operator.post(CHANGE, form | {"confirmed": "1"})
+    assert "13 tasks are canceled." in operator.get(done.headers["location"]).text
+
+
+def test_no_runs_are_run_again_that_the_search_does_not_find(
+    operator: Person, mill: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "NEWEST", 2)
+    failed = []
+    for _ in range(3):
+        failed.append(mill.running())
+        mill.finish(failed[-1], "fail")
+        mill.pass_time(MINUTE)
+    assert find(operator, ended=1, state="error") == ids(failed[2], failed[1])
+    form = {"verb": "reset", "all": "1", "search": "ended=1&state=error"}
+    assert "Run again 2 tasks?" in operator.post(CHANGE, form).text
+    operator.post(CHANGE, form | {"confirmed": "1"})
+    assert [mill.store.get(task.id).state for task in failed] == ["error", "reset", "reset"]
 
 
 def test_all_that_failed_since_are_run_again(operator: Person, mill: Mill) -> None:

@@ -31,6 +31,7 @@ from headbox.web.ui.wording import show_number
 BATCH: Final = 500  # tasks changed in one transaction
 PATIENCE: Final = 20.0  # seconds that one form may work; it says what is left
 LISTED: Final = 10  # tasks that the confirmation names
+COUNTED: Final = 10_000  # beyond that it only says that there are more
 
 
 class Verb(msgspec.Struct, frozen=True):
@@ -80,7 +81,7 @@ class Choice(msgspec.Struct, frozen=True):
         if self.ids:
             chosen = Filter(ids=self.ids, visible_to=own_only(me))
         else:
-            chosen = msgspec.structs.replace(filter_of(self.search, me, request.now), newest=None)
+            chosen = filter_of(self.search, me, request.now)
             states = tuple(state for state in states if state in (self.search.state or self.verb.meant))
         if self.verb.event == "reset":
             return msgspec.structs.replace(chosen, states=("archived",), exactly=(), outcomes=states, final=True)
@@ -117,9 +118,8 @@ async def change_many(layout: Layout, request: Request) -> Reply:
     filter = choice.filter(request)
     back = f"/ui/tasks/?{choice.search.query()}"
     if form.get("confirmed", [""])[-1] != "1":
-        count = await request.call(request.store.count, filter, request.now)
-        page = await request.call(request.store.find, filter, request.now, LISTED)
-        return await layout.show(request, CONFIRM, choice=choice, count=count, tasks=page.tasks, back=back)
+        found = await request.call(request.store.find, filter, request.now, LISTED, None, COUNTED + 1)
+        return await layout.show(request, CONFIRM, choice=choice, found=found, counted=COUNTED, back=back)
     changed, is_done = await request.call(change_all, request, choice.verb, filter)
     request.note = f"{choice.verb.event}: {changed} tasks"
     notice = f"{show_number(changed)} {'task is' if changed == 1 else 'tasks are'} {choice.verb.done}."
