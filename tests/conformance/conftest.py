@@ -85,7 +85,7 @@ class Scene:
         request = replace(ClaimRequest(queues=(), limit=limit), **changes)
         claims = self.store.exchange(worker, Report(), request, self.now).claims
         assert claims is not None
-        return claims.tasks
+        return [self.store.get(work.id) for work in claims.tasks]
 
     def running(self, worker: str = "a", **changes: Any) -> Task:
         """A task that the worker has claimed."""

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from headbox.domain.errors import Superseded
-from headbox.domain.task import HOUR, MINUTE, SECOND, SYSTEM_QUEUE, Task
+from headbox.domain.task import HOUR, MINUTE, SECOND, SYSTEM_QUEUE, Task, Work
 from headbox.storage.records import ClaimRequest, Claims, PassedOver, Report
 
 if TYPE_CHECKING:
@@ -47,6 +47,14 @@ def test_a_claimed_task_is_running_its_workers_and_has_a_snapshot(scene: Scene) 
     assert claimed.snapshot_id and claimed.start_time is None
     assert scene.get(task) == claimed
     assert scene.claim("b") == []
+
+
+def test_a_claim_tells_what_a_worker_needs_to_know_of_a_task(scene: Scene) -> None:
+    told = {"args": b"[1]", "job_id": "j", "owner": "ann", "timeout": 5, "schedule_threshold": 7, "weight": 0}
+    task = scene.enqueue(kwargs=b'{"a":2}', class_name="Shop", progress_arg="report", progress_callback=b"p", **told)
+    (work,) = claims(scene).tasks
+    assert work == Work.of(scene.get(task)) and work.claimed_state == "waiting"
+    assert {field: getattr(work, field) for field in told} == told
 
 
 def test_every_snapshot_has_an_id_of_its_own(scene: Scene) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headbox.config import Settings
-from headbox.domain.task import SECOND, Task
+from headbox.domain.task import SECOND, Work
 from headbox.worker.children import REPEAT, Child
 from headbox.worker.dispatcher import CHUNK, PATIENCE, SHELF_LIFE, Dispatcher
 from headbox.worker.pace import AHEAD, MOST_AHEAD
@@ -67,7 +67,7 @@ class Shop:
         for link in self.links:
             self.dispatcher.children[link.number] = Child(link, None)  # type: ignore[arg-type]
 
-    def hand_out(self, *tasks: Task, now: int = NOW) -> list[list[str]]:
+    def hand_out(self, *tasks: Work, now: int = NOW) -> list[list[str]]:
         """Hands these out. What each child has been given so far."""
         self.dispatcher.shelve(tasks, now)
         self.dispatcher.hand_out(now)
@@ -93,14 +93,14 @@ class Shop:
         return [task.id for task in self.dispatcher.clear_shelf()]
 
 
-def task(id: str, callable: str = "pack", **fields: Any) -> Task:
-    return Task(
-        id=id, run=1, state="running", queue="default", priority=0, due_time=0, callable=callable, method_name=callable,
+def task(id: str, callable: str = "pack", **fields: Any) -> Work:
+    return Work(
+        id=id, run=1, queue="default", priority=0, due_time=0, callable=callable, method_name=callable,
         **fields,
     )  # fmt: skip
 
 
-def tasks(count: int, callable: str = "pack", **fields: Any) -> list[Task]:
+def tasks(count: int, callable: str = "pack", **fields: Any) -> list[Work]:
     return [task(f"{callable}-{number}", callable, **fields) for number in range(count)]
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from headbox.domain.errors import StorageUnavailable
-from headbox.task_queue.running import Ending, Work
+from headbox.domain.task import Work
+from headbox.task_queue.running import Ending
 from headbox.worker import journal
 from headbox.worker.journal import HALF, HEADER, TURN, End, Journal, JournalFile, Journals, folder_of, left_behind
 from headbox.worker.protocol import Ended, Frames, FromChild

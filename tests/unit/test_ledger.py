@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from headbox.domain.outcomes import Outcome
-from headbox.domain.task import Task
+from headbox.domain.task import Work
 from headbox.storage.records import Progress, Release, Start
 from headbox.worker.ledger import PROGRESS_EVERY, Ledger
 
 
-def _task(id: str, run: int = 1) -> Task:
-    return Task(id=id, run=run, state="running", queue="default", priority=0, due_time=0, callable="f", method_name="f")
+def _task(id: str, run: int = 1) -> Work:
+    return Work(id=id, run=run, queue="default", priority=0, due_time=0, callable="f", method_name="f")
 
 
 def _outcome(id: str) -> Outcome:

@@ -13,9 +13,9 @@ import pytest
 
 from headbox import TaskQueue
 from headbox.config import Settings
-from headbox.domain.task import SECOND
+from headbox.domain.task import SECOND, Work
 from headbox.storage.records import ClaimRequest, Report, Worker
-from headbox.task_queue.running import Ending, Work
+from headbox.task_queue.running import Ending
 from headbox.worker.journal import Journal, Journals, folder_of
 from headbox.worker.process import boot_id
 from headbox.worker.protocol import Ended

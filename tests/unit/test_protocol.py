@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headbox.task_queue.running import Ending, Work
+from headbox.domain.task import Work
+from headbox.task_queue.running import Ending
 from headbox.worker.protocol import (
     CancelRun,
     ChildFailed,

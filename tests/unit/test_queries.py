@@ -14,8 +14,9 @@ DIALECTS = ("sqlite", "postgres")
 BATCHES = {"add_task", "archive_ends", "delete_ends", "take_ends"}
 
 # PostgreSQL asks many levels in one statement, and alone steps over what is gone (storage/postgres/frontier.py).
-BEGUN = {"claim": {"due_time", "id", "limit", "passed"}, "passed_over": {"due_time", "id"}}
+BEGUN = {"claim": {"due_time", "id", "limit", "passed", "most_bytes"}, "passed_over": {"due_time", "id"}}
 ITS_OWN = {"enqueue", "known_levels"}
+IN_TWO = {"claim": "claimable"}  # SQLite reads what it claims beforehand
 
 
 def own(dialect: str) -> set[str]:
@@ -24,14 +25,17 @@ def own(dialect: str) -> set[str]:
 
 
 def test_both_databases_have_the_same_statements_none_twice() -> None:
-    assert own("sqlite") == own("postgres") - ITS_OWN
+    assert own("sqlite") - {*IN_TWO.values()} == own("postgres") - ITS_OWN
     assert not own("portable") & own("postgres")
-    assert load("sqlite").keys() == load("postgres").keys() - ITS_OWN == own("portable") | own("sqlite")
+    assert load("sqlite").keys() == own("portable") | own("sqlite")
+    assert load("postgres").keys() == own("portable") | own("postgres")
 
 
-@pytest.mark.parametrize("name", sorted(own("sqlite")))
+@pytest.mark.parametrize("name", sorted(own("sqlite") & own("postgres")))
 def test_a_statement_of_either_database_has_the_same_parameters(name: str) -> None:
     sqlite, postgres = (set(parameters(load(dialect)[name])) for dialect in DIALECTS)
+    if name in IN_TWO:
+        sqlite = sqlite - {"places"} | set(parameters(load("sqlite")[IN_TWO[name]]))
     if name in BATCHES:
         sqlite.remove("rows")
     assert sqlite | BEGUN.get(name, set()) == postgres

@@ -13,11 +13,11 @@ import pytest
 
 from headbox.domain.errors import Discard, HeadboxError, Interrupted, Retry
 from headbox.domain.iso8601 import MAX_SPAN
-from headbox.domain.task import SECOND
+from headbox.domain.task import SECOND, Work
 from headbox.storage.payload import Payloads
 from headbox.task_queue.current import CurrentTask, current_task
 from headbox.task_queue.registry import Registry, describe
-from headbox.task_queue.running import MAX_TEXT, Ending, UnknownCallable, Work, execute, execute_async
+from headbox.task_queue.running import MAX_TEXT, Ending, UnknownCallable, execute, execute_async
 
 PAYLOADS = Payloads((b"k" * 32,))
 

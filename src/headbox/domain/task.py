@@ -84,7 +84,42 @@ class Task(msgspec.Struct, frozen=True, gc=False):
         return self.scheduler in ("interval", "cron")
 
 
+class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a worker knows of a task that it has claimed, its children included: a third of its fields, which mean the
+    same. Beside those that running takes are those that tell when, where and how long it may run."""
+
+    id: str
+    run: int
+    callable: str
+    callable_payload: bytes | None = None
+    args: bytes | None = None
+    kwargs: bytes | None = None
+    progress_arg: str | None = None
+    progress_callback: bytes | None = None
+    method_name: str = ""
+    class_name: str | None = None
+    job_id: str | None = None
+    owner: str | None = None
+    schedule_name: str | None = None
+    queue: str = ""
+    priority: int = 0
+    due_time: Instant = 0
+    enqueue_time: Instant = 0
+    scheduled_time: Instant | None = None
+    schedule_threshold: Span | None = None
+    timeout: Span | None = None
+    weight: int = 1
+    losses: int = 0
+    claimed_state: State | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> Work:
+        """The work that a claimed task is."""
+        return cls(*(getattr(task, field) for field in WORK))
+
+
 FIELDS: tuple[str, ...] = Task.__struct_fields__
+WORK: tuple[str, ...] = Work.__struct_fields__
 
 
 def unique_key(digest: str, scheduler: str, schedule: str | None) -> str:

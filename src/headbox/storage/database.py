@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from headbox.domain.task import Instant
+from headbox.domain.task import Instant, Work
 from headbox.storage.records import Worker
 from headbox.storage.tally import Tally
 
@@ -63,8 +63,8 @@ class Transaction(Protocol):
         """`batch` for a statement that gives back what it has changed."""
         ...
 
-    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:
-        """Runs `claim` over levels, one after the other, until there are `limit` tasks or `most_bytes` of arguments."""
+    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, worker: str, **terms: Any) -> list[Work]:
+        """Claims from levels, one after the other, until there are `limit` tasks or `most_bytes` of arguments."""
         ...
 
     def of_levels(self, name: str, levels: Sequence[Level], **parameters: Any) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from headbox.domain.errors import Superseded
 from headbox.domain.outcomes import OUTCOME_STATES, Outcome
 from headbox.domain.states import RUNNING, SUSPENDED
 from headbox.domain.statistics import LATE, LATENESS, lateness_class
-from headbox.domain.task import SYSTEM_QUEUE, Instant, Task
+from headbox.domain.task import SYSTEM_QUEUE, Instant, Task, Work
 from headbox.storage.database import Ask, Level, Transaction
 from headbox.storage.holds import hold, is_known
 from headbox.storage.lifecycle import settle
@@ -68,6 +68,8 @@ def _take_out(tx: Transaction, worker: str, outcomes: list[Outcome], *, are_all:
 
 _said = attrgetter(*_SAID)
 _queue_and_event = attrgetter("queue", "event")
+_due = attrgetter("due_time", "id")
+_priority = attrgetter("priority")
 _queue_and_claimed = attrgetter("queue", "claimed_state")
 
 
@@ -131,15 +133,16 @@ def _levels(tx: Transaction, request: ClaimRequest) -> list[Level]:
 
 def _claim_levels(
     tx: Transaction, worker: str, due: list[Level], limit: int, terms: dict[str, Any]
-) -> tuple[list[Task], bool]:
+) -> tuple[list[Work], bool]:
     """The tasks, the most urgent first, and whether some were left behind for want of room."""
     if not due or not limit:
         return [], False
-    rows = tx.claim(_asks(due, limit), limit=limit, most_bytes=MOST_BYTES, worker=worker, **terms)
-    tasks = sorted((Task(*row) for row in rows), key=lambda task: (-task.priority, task.due_time, task.id))
+    tasks = tx.claim(_asks(due, limit), limit=limit, most_bytes=MOST_BYTES, worker=worker, **terms)
+    tasks.sort(key=_due)
+    tasks.sort(key=_priority, reverse=True)
     for (queue, was), number in Counter(map(_queue_and_claimed, tasks)).items():
         tx.tally.move(queue, was, RUNNING, number)
-    return tasks, len(tasks) >= limit or payload_bytes(rows) >= MOST_BYTES
+    return tasks, len(tasks) >= limit or payload_bytes(tasks) >= MOST_BYTES
 
 
 def _asks(due: list[Level], limit: int) -> list[Ask]:

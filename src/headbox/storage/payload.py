@@ -13,7 +13,7 @@ import msgspec
 
 from headbox.domain.errors import PayloadRefused
 from headbox.domain.snapshot import PICKLE_MARK, PICKLE_START, pickled
-from headbox.domain.task import Task
+from headbox.domain.task import Task, Work
 from headbox.storage.public import DEFAULT_REDACT, Public, shorten
 from headbox.storage.references import pickled_value
 
@@ -116,7 +116,7 @@ class Payloads:
         )
 
 
-def binding(task: Task) -> str:
+def binding(task: Task | Work) -> str:
     """What the signatures of a task's payloads name as its id. The task of a named schedule is declared anew under the
     id that it has, so there it is the name."""
     return task.id if task.schedule_name is None else f"schedule {task.schedule_name}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final, get_args, get_type_hints
 
-from headbox.domain.task import FIELDS, Task
+from headbox.domain.task import FIELDS, WORK, Task, Work
 
 LOOKAHEAD = 1000  # how far past tasks that it cannot run a claim looks
 
@@ -20,9 +20,6 @@ _ENDED = (
 _DROPPED = ("snapshot_id", "claimed_state", "cancel_asked", "suspend_asked", "held")
 KEPT = tuple(field for field in FIELDS if field not in (*_ENDED, *_DROPPED))
 ENQUEUED = FIELDS[: FIELDS.index("enqueue_time") + 1]
-
-
-_ARGS, _KWARGS = FIELDS.index("args"), FIELDS.index("kwargs")
 
 
 def _column_type(hint: Any) -> str:
@@ -40,6 +37,8 @@ COLUMN_TYPES: Final[Mapping[str, str]] = {
 _MACROS = {
     "fields": ", ".join(FIELDS),
     "field_values": ", ".join(f":{field}" for field in FIELDS),
+    "work": ", ".join(WORK),
+    "work_of_ready": ", ".join(f"task.{'state' if field == 'claimed_state' else field}" for field in WORK),
     "kept": ", ".join(KEPT),
     "enqueued": ", ".join(ENQUEUED),
     "enqueued_values": ", ".join(f":{field}" for field in ENQUEUED),
@@ -105,9 +104,9 @@ def load(dialect: str, *, reading: bool = False) -> dict[str, str]:
     return statements
 
 
-def payload_bytes(rows: Sequence[Sequence[Any]]) -> int:
-    """Of the arguments in rows of tasks, as the statements count them."""
-    return sum(len(row[_ARGS] or b"") + len(row[_KWARGS] or b"") for row in rows)
+def payload_bytes(works: Iterable[Work]) -> int:
+    """Of the arguments of tasks, as the statements count them."""
+    return sum(len(work.args or b"") + len(work.kwargs or b"") for work in works)
 
 
 def parameters(statement: str) -> tuple[str, ...]:

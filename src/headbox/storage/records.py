@@ -8,7 +8,7 @@ import msgspec
 
 from headbox.domain.outcomes import Outcome
 from headbox.domain.states import State
-from headbox.domain.task import Instant, Span, Task
+from headbox.domain.task import Instant, Span, Task, Work
 
 StateFilter = Literal[
     "waiting", "running", "incomplete", "complete", "current", "archived",
@@ -66,9 +66,10 @@ class PassedOver(msgspec.Struct, frozen=True):
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a claim gave: running tasks that are now this worker's, and when it is worth asking again."""
+    """What a claim gave: tasks that are now running and this worker's, the most urgent first, and when it is worth
+    asking again."""
 
-    tasks: list[Task]
+    tasks: list[Work]
     next_time: Instant | None = None  # the earliest due_time still ahead in the worker's queues
     passed_over: PassedOver | None = None
     more: bool = False  # ready tasks were left behind for want of room

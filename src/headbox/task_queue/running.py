@@ -16,7 +16,7 @@ import msgspec
 
 from headbox.domain.errors import Discard, HeadboxError, Interrupted, PayloadRefused, Retry
 from headbox.domain.iso8601 import MAX_SPAN
-from headbox.domain.task import SECOND, Span, Task
+from headbox.domain.task import SECOND, Span, Work
 from headbox.storage.payload import Payloads, binding
 from headbox.task_queue.current import CurrentTask, running
 from headbox.task_queue.importing import importing
@@ -32,43 +32,6 @@ logger = logging.getLogger(__name__)
 
 class UnknownCallable(HeadboxError, LookupError):
     """The application has no task of this name."""
-
-
-class Work(msgspec.Struct, frozen=True, array_like=True):
-    """What a child needs of a task to run it; payloads are as they are stored."""
-
-    id: str
-    run: int
-    callable: str
-    callable_payload: bytes | None = None
-    args: bytes | None = None
-    kwargs: bytes | None = None
-    progress_arg: str | None = None
-    progress_callback: bytes | None = None
-    method_name: str = ""
-    class_name: str | None = None
-    job_id: str | None = None
-    owner: str | None = None
-    bound_to: str = ""  # what the signatures of its payloads name; empty: its id
-
-    @classmethod
-    def of(cls, task: Task) -> Work:
-        """The work that a claimed task is."""
-        return cls(
-            task.id,
-            task.run,
-            task.callable,
-            task.callable_payload,
-            task.args,
-            task.kwargs,
-            task.progress_arg,
-            task.progress_callback,
-            task.method_name,
-            task.class_name,
-            task.job_id,
-            task.owner,
-            binding(task),
-        )
 
 
 class Ending(msgspec.Struct, frozen=True, array_like=True):
@@ -188,9 +151,7 @@ def _current(payloads: Payloads, work: Work, send_progress: Callable[[str], None
 
 def _load(payloads: Payloads, work: Work, field: str, stored: bytes) -> Any:
     with importing():
-        return payloads.decode(
-            stored, task_id=work.bound_to or work.id, field=field, callable=work.callable, empty=None
-        )
+        return payloads.decode(stored, task_id=binding(work), field=field, callable=work.callable, empty=None)
 
 
 def _reporter(payloads: Payloads, work: Work, current: CurrentTask) -> Callable[..., None]:
@@ -223,7 +184,7 @@ def _succeeded(payloads: Payloads, work: Work, result: Any) -> Ending:
     if result is None:
         return _NO_RESULT
     stored, public, warning = payloads.encode_result(
-        result, task_id=work.bound_to or work.id, field="result", callable=work.callable
+        result, task_id=binding(work), field="result", callable=work.callable
     )
     if warning is not None:
         logger.warning("task %s: %s", work.id, warning)

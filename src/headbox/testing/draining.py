@@ -24,7 +24,7 @@ from headbox.storage.records import ClaimRequest, Progress, Release, Report, Wor
 from headbox.storage.store import Store, open_store
 from headbox.task_queue.handle import Task
 from headbox.task_queue.queue import TaskQueue
-from headbox.task_queue.running import Ending, UnknownCallable, Work, execute
+from headbox.task_queue.running import Ending, UnknownCallable, execute
 
 
 @contextmanager
@@ -134,7 +134,7 @@ class _TestWorker:
         """The next task. Of a synchronous and an async one that are ready, the other waits here."""
         kinds = [task.is_async for task in self._claimed]
         request = ClaimRequest(queues=(), limit=1 - kinds.count(False), async_limit=1 - kinds.count(True))
-        self._claimed += self._exchange(Report(), request).claims.tasks
+        self._claimed += [self._store.get(work.id) for work in self._exchange(Report(), request).claims.tasks]
         self._claimed.sort(key=lambda task: (-task.priority, task.due_time, task.id))
         return self._claimed.pop(0) if self._claimed else None
 
@@ -147,7 +147,7 @@ class _TestWorker:
         report = partial(self._report_progress, task)
         try:
             ending = _outside_of_loops(
-                partial(execute, self._queue.registry, self._queue.payloads, Work.of(task), report)
+                partial(execute, self._queue.registry, self._queue.payloads, domain.Work.of(task), report)
             )
         except UnknownCallable:
             self._exchange(Report(releases=[Release(task.id, task.run, hold=True)]))

@@ -9,8 +9,9 @@ import sys
 import time
 from collections import deque
 
+from headbox.domain.task import Work
 from headbox.task_queue.queue import TaskQueue
-from headbox.task_queue.running import Ending, UnknownCallable, Work, execute_async
+from headbox.task_queue.running import Ending, UnknownCallable, execute_async
 from headbox.worker.interruption import interrupted
 from headbox.worker.journal import Journal
 from headbox.worker.protocol import (

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headbox.task_queue.running import Work
+from headbox.domain.task import Work
 from headbox.worker.protocol import (
     RECEIVE_BYTES,
     CancelRun,

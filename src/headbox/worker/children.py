@@ -6,7 +6,7 @@ import signal
 
 import msgspec
 
-from headbox.domain.task import Instant, Task
+from headbox.domain.task import Instant, Work
 from headbox.worker.child_link import ChildLink
 from headbox.worker.journal import JournalFile
 from headbox.worker.protocol import Reason
@@ -28,7 +28,7 @@ class Child:
     def __init__(self, link: ChildLink, journal: JournalFile) -> None:
         self.link = link
         self.journal = journal
-        self.runs: dict[int, Task] = {}
+        self.runs: dict[int, Work] = {}
         self.started: dict[int, int] = {}  # of an async child: when each run started
         self.recorded: dict[int, Instant] = {}  # the starts that were noted
         self.interruptions: dict[int, Interruption] = {}
@@ -56,12 +56,12 @@ class Child:
             return bool(self.interruptions)
         return any(interruption.repeat_at > interruption.since + REPEAT for interruption in self.interruptions.values())
 
-    def add(self, seq: int, task: Task) -> None:
+    def add(self, seq: int, task: Work) -> None:
         """The run was handed to it."""
         self.runs[seq] = task
         self.weight = max(self.weight, task.weight) if self.is_sync else self.weight + task.weight
 
-    def drop(self, seq: int) -> Task | None:
+    def drop(self, seq: int) -> Work | None:
         """The run is no longer its; None if it was not."""
         task = self.runs.pop(seq, None)
         if task is None:

@@ -10,8 +10,7 @@ from math import ceil
 import msgspec
 
 from headbox.config import Settings
-from headbox.domain.task import Task
-from headbox.task_queue.running import Work
+from headbox.domain.task import Work
 from headbox.worker.children import REPEAT, Child, Interruption
 from headbox.worker.pace import AHEAD, MOST_AHEAD, Pace
 from headbox.worker.protocol import Reason
@@ -36,7 +35,7 @@ class Room(msgspec.Struct, frozen=True):
 class Shelved(msgspec.Struct):
     """A claimed run that no child has yet."""
 
-    task: Task
+    task: Work
     since: int
 
 
@@ -67,7 +66,7 @@ class Dispatcher:
         """Runs that are claimed and have not ended."""
         return len(self._shelf) + sum(len(child.runs) for child in self.children.values())
 
-    def in_hand(self) -> Iterator[Task]:
+    def in_hand(self) -> Iterator[Work]:
         """The tasks of those runs."""
         yield from (shelved.task for shelved in self._shelf)
         for child in self.children.values():
@@ -78,7 +77,7 @@ class Dispatcher:
         """Whether a task waits for an event loop."""
         return bool(self.async_names) and any(self.is_async(shelved.task) for shelved in self._shelf)
 
-    def is_async(self, task: Task) -> bool:
+    def is_async(self, task: Work) -> bool:
         """Whether the task runs on an event loop."""
         return task.callable in self.async_names
 
@@ -135,7 +134,7 @@ class Dispatcher:
 
     # handing out
 
-    def shelve(self, tasks: Collection[Task], now: int, *, first: bool = False) -> None:
+    def shelve(self, tasks: Collection[Work], now: int, *, first: bool = False) -> None:
         """Takes runs that are claimed: behind those it has, or before them."""
         shelved = [Shelved(task, now) for task in tasks]
         if first:
@@ -147,7 +146,7 @@ class Dispatcher:
         """Gives runs to children, as far as they have room: an even share to each."""
         if not self._shelf:
             return
-        chunks: dict[int, list[Task]] = {}
+        chunks: dict[int, list[Work]] = {}
         left: deque[Shelved] = deque()
         rooms = self._rooms(now)
         share = ceil(len(self._shelf) / max(1, len(rooms)))
@@ -185,7 +184,7 @@ class Dispatcher:
         late = any(now - started_at > AHEAD for _, started_at in child.in_progress())
         return expected < AHEAD and not late
 
-    def _choose(self, task: Task, rooms: dict[Child, int]) -> Child | None:
+    def _choose(self, task: Work, rooms: dict[Child, int]) -> Child | None:
         if self.is_async(task):
             return self._choose_async(task)
         alone = task.losses > 0 or self.pace.expected(task.callable) is None
@@ -205,7 +204,7 @@ class Dispatcher:
             return child
         return None
 
-    def _choose_async(self, task: Task) -> Child | None:
+    def _choose_async(self, task: Work) -> Child | None:
         if not self._fits(task.weight, self.weight):
             return None
         for child in self.children.values():
@@ -215,12 +214,12 @@ class Dispatcher:
                 return child
         return None
 
-    def _place(self, child: Child, task: Task) -> None:
+    def _place(self, child: Child, task: Work) -> None:
         child.add(child.link.last_seq + 1 + child.pending, task)
         child.pending += 1
 
-    def _hand(self, child: Child, tasks: list[Task]) -> None:
-        child.link.hand([Work.of(task) for task in tasks])
+    def _hand(self, child: Child, tasks: list[Work]) -> None:
+        child.link.hand(tasks)
         child.pending -= len(tasks)
 
     # taking back
@@ -243,14 +242,14 @@ class Dispatcher:
         unstarted = [seq for seq in child.runs if seq > last_started]
         self.shelve([task for seq in unstarted if (task := child.drop(seq))], now, first=True)
 
-    def take_from_shelf(self, asked: Collection[tuple[str, int]]) -> list[Task]:
+    def take_from_shelf(self, asked: Collection[tuple[str, int]]) -> list[Work]:
         """Takes these runs, by (id, run), off the shelf."""
         taken = [shelved.task for shelved in self._shelf if (shelved.task.id, shelved.task.run) in asked]
         if taken:
             self._shelf = deque(shelved for shelved in self._shelf if shelved.task not in taken)
         return taken
 
-    def clear_shelf(self, now: int | None = None) -> list[Task]:
+    def clear_shelf(self, now: int | None = None) -> list[Work]:
         """Runs that have lain about too long (None: all): they are to be released."""
         if now is None:
             stale = list(self._shelf)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headbox.task_queue.running import Work
+from headbox.domain.task import Work
 from headbox.worker.protocol import LENGTH, Ended, frame
 
 RECORDED, FILLED = 0, 1  # words: how many ends are recorded; how far each of the two halves is filled

@@ -16,7 +16,7 @@ from headbox.domain.errors import HeadboxError
 from headbox.domain.outcomes import Outcome
 from headbox.domain.schedulers import format_duration
 from headbox.domain.states import Event
-from headbox.domain.task import Instant, Span, Task
+from headbox.domain.task import Instant, Span, Work
 from headbox.worker.children import Child, death
 from headbox.worker.dispatcher import Dispatcher
 from headbox.worker.journal import Journals
@@ -64,7 +64,7 @@ class Keeper:
         clock: Clock,
         selector: selectors.BaseSelector,
         journals: Journals,
-        lack: Callable[[Task], None],
+        lack: Callable[[Work], None],
     ) -> None:
         self.worker = ""
         self._deadline = 0
@@ -180,7 +180,7 @@ class Keeper:
         self._recycle(child)
 
     def _interrupted(
-        self, task: Task, reason: Reason, start: Instant | None, finish: Instant, traceback: str | None = None
+        self, task: Work, reason: Reason, start: Instant | None, finish: Instant, traceback: str | None = None
     ) -> Outcome:
         sentences = {
             Reason.CANCEL: None,
@@ -289,7 +289,7 @@ class Keeper:
                         self._judge_lateness(task, start)
                     self._ledger.start(task, start)
 
-    def _judge_lateness(self, task: Task, start: Instant) -> None:
+    def _judge_lateness(self, task: Work, start: Instant) -> None:
         threshold = task.schedule_threshold
         late = max(0, start - max(task.due_time, task.enqueue_time))  # an *at* of the past was not late then
         is_late = late > (self._settings.schedule_threshold if threshold is None else threshold)

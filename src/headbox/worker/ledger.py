@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from headbox.domain.outcomes import Outcome
-from headbox.domain.task import Instant, Span, Task
+from headbox.domain.task import Instant, Span, Work
 from headbox.storage.records import Exchange, Progress, Release, Report, Start
 from headbox.task_queue.running import Ending
 
@@ -26,7 +26,7 @@ class Ledger:
         self._late = 0
         self._told_at = 0
 
-    def start(self, task: Task, start_time: Instant) -> None:
+    def start(self, task: Work, start_time: Instant) -> None:
         """A run has lasted long enough for its start to be recorded."""
         self._starts.append(Start(task.id, task.run, start_time))
 
@@ -35,7 +35,7 @@ class Ledger:
         self._lateness.append(lateness)
         self._late += is_late
 
-    def progress(self, task: Task, progress: str) -> None:
+    def progress(self, task: Work, progress: str) -> None:
         """A run's latest progress, as JSON."""
         self._progress[task.id, task.run] = progress
 

@@ -12,9 +12,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from headbox.domain.task import Task
+from headbox.domain.task import Task, Work
 from headbox.storage.records import Callable
-from headbox.task_queue.running import Ending, Work
+from headbox.task_queue.running import Ending
 
 Kind = Literal["sync", "async"]
 Message = TypeVar("Message")

@@ -12,7 +12,7 @@ from headbox.clock import boot_time
 from headbox.config import Settings
 from headbox.domain.errors import StorageError, Superseded
 from headbox.domain.outcomes import Outcome
-from headbox.domain.task import Instant, Task
+from headbox.domain.task import Instant, Work
 from headbox.storage.records import ClaimRequest, Exchange, Report
 from headbox.storage.store import Store
 from headbox.worker.arrival import arrive
@@ -312,13 +312,13 @@ class Supervisor:
         self._dispatcher.note_passed_over(passed.id if passed else None, passed.weight if passed else 0, now)
         self._take(claims.tasks, now)
 
-    def _take(self, tasks: list[Task], now: int) -> None:
+    def _take(self, tasks: list[Work], now: int) -> None:
         lacking = [task for task in tasks if task.callable not in self._known and task.callable_payload is None]
         for task in lacking:
             self._lack(task)
         self._dispatcher.shelve([task for task in tasks if task not in lacking] if lacking else tasks, now)
 
-    def _lack(self, task: Task) -> None:
+    def _lack(self, task: Work) -> None:
         """Releases a task whose callable this worker does not know: held, unless another worker knows it."""
         self._unknown.add(task.callable)
         logger.error("task %s: this worker does not know %s; another has to run it", task.id, task.callable)

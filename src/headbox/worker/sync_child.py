@@ -10,8 +10,9 @@ import time
 from types import FrameType
 
 from headbox.domain.errors import Interrupted
+from headbox.domain.task import Work
 from headbox.task_queue.queue import TaskQueue
-from headbox.task_queue.running import Ending, UnknownCallable, Work, execute
+from headbox.task_queue.running import Ending, UnknownCallable, execute
 from headbox.worker.interruption import interrupted
 from headbox.worker.journal import Journal
 from headbox.worker.protocol import (

@@ -10,7 +10,7 @@ from random import random
 
 from headbox.config import Settings
 from headbox.domain.outcomes import Outcome
-from headbox.domain.task import HOUSEKEEPING, SECOND, SYSTEM_QUEUE, Instant, Task
+from headbox.domain.task import HOUSEKEEPING, SECOND, SYSTEM_QUEUE, Instant, Work
 from headbox.storage.records import ClaimRequest, Report, Worker
 from headbox.storage.store import Store
 from headbox.worker.journal import End, folder_of, left_behind
@@ -31,7 +31,7 @@ class Upkeep:
         self._store = store
         self._settings = settings
         self._worker = worker
-        self._culling: list[tuple[Task, Instant, Iterator[int]]] = []
+        self._culling: list[tuple[Work, Instant, Iterator[int]]] = []
         self.journals = folder_of(store.beside, store.identity)
         self._ended: list[Outcome] = []
         self._claimed = self._brought_forward = False
@@ -157,7 +157,7 @@ class Upkeep:
         for task in claims.tasks if claims else ():
             self._start(task, now)
 
-    def _start(self, task: Task, now: Instant) -> None:
+    def _start(self, task: Work, now: Instant) -> None:
         duties: dict[str, Callable[[Instant], Iterator[int]]] = {
             "cull_history": self._cull_history,
             "cull_audited_events": self._cull_audited_events,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from headbox.task_queue.running import Work
+from headbox.domain.task import Work
 from headbox.worker.child_link import ChildLink
 from headbox.worker.journal import JournalFile, Journals
 from headbox.worker.nursery import Gone, Nursery

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from select import select
 
-from headbox.task_queue.running import Work
+from headbox.domain.task import Work
 from headbox.worker.journal import Journals
 from headbox.worker.nursery import Nursery
 

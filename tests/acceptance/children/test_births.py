@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from headbox.task_queue.running import Work
+from headbox.domain.task import Work
 from headbox.worker.nursery import Gone
 from headbox.worker.protocol import ChildFailed, Failed, Ready
 

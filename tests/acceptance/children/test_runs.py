@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from headbox.task_queue.running import Work
+from headbox.domain.task import Work
 from headbox.worker.protocol import ChildFailed, Ended, Progressed, Reason, Started, Unknown
 
 

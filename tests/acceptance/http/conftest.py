@@ -139,7 +139,7 @@ class Mill:
         """The worker claims all that is ready."""
         claims = self.store.exchange(worker, Report(), ClaimRequest(queues=(), limit=100), self.clock.time).claims
         assert claims is not None
-        return claims.tasks
+        return [self.store.get(work.id) for work in claims.tasks]
 
     def running(self, **changes: Any) -> Task:
         """A task in the worker's hands."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import psycopg
@@ -13,7 +13,7 @@ from psycopg import errors
 from psycopg.rows import tuple_row
 
 from headbox.domain import statistics
-from headbox.domain.task import Instant, Task
+from headbox.domain.task import WORK, Instant, Task, Work
 from headbox.storage.database import Ask, Level, Row, Rows
 from headbox.storage.postgres.arrays import Column, Integers, adapt_columns, columns, copy_types
 from headbox.storage.postgres.connections import Connection, adapt
@@ -34,7 +34,8 @@ _BEFORE: Final = {
     "worker_names": b"LOCK TABLE headbox_workers IN SHARE MODE",
     "add_worker": b"LOCK TABLE headbox_workers IN SHARE ROW EXCLUSIVE MODE",
 }
-_urgency = attrgetter("due_time", "id")
+_level = itemgetter(WORK.index("queue"), len(WORK), WORK.index("priority"))
+_urgency = itemgetter(WORK.index("due_time"), WORK.index("id"))
 _enqueued = attrgetter(*ENQUEUED)
 
 
@@ -121,19 +122,20 @@ class PostgresTransaction:
         self._firsts = {start.level: start for start in found}
         return [start[:4] for start in found]
 
-    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:
+    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, worker: str, **terms: Any) -> list[Work]:
         """All in one statement."""
         places = self._places([level for level, _, _ in asks])
         shares = {"share": Integers(ask.share for ask in asks), "passed": Integers(ask.passed for ask in asks)}
-        limits = {"limit": limit, "most_bytes": most_bytes}
+        limits = {"limit": limit, "most_bytes": most_bytes, "worker": worker}
         rows = self._run("claim", {**places, **shares, **limits, **terms}).fetchall()
         if rows:
-            self._note_claimed([Task(*row) for row in rows])
-        if len(rows) < limit and payload_bytes(rows) >= most_bytes:
+            self._note_claimed(rows)
+        works = [Work(*row[:-1]) for row in rows]
+        if len(works) < limit and payload_bytes(works) >= most_bytes:
             self.news.queues.update(
                 level.queue for level, _, _ in asks
             )  # what was locked and left: others passed it by
-        return rows
+        return works
 
     def of_levels(self, name: str, levels: Sequence[Level], **parameters: Any) -> Iterator[Row]:
         return iter(self._run(name, {**self._places(levels), **parameters}).fetchall())
@@ -141,11 +143,12 @@ class PostgresTransaction:
     def _places(self, levels: Sequence[Level]) -> dict[str, Column]:
         return columns(Start._fields, [self._firsts[level[:3]] for level in levels])
 
-    def _note_claimed(self, tasks: list[Task]) -> None:
+    def _note_claimed(self, rows: list[Row]) -> None:
+        """Of rows of works, each with whether it is async."""
         self.news.has_claimed = True
-        lasts = {(task.queue, task.is_async, task.priority): task for task in sorted(tasks, key=_urgency)}
+        lasts = {_level(row): _urgency(row) for row in sorted(rows, key=_urgency)}
         for level, last in lasts.items():
-            self._frontier.note_claimed(level, last.due_time, last.id)
+            self._frontier.note_claimed(level, *last)
 
     # many tasks at once
 

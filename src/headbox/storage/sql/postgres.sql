@@ -146,7 +146,7 @@ WITH free AS MATERIALIZED (
 UPDATE headbox_tasks SET state = 'running', worker = :worker, claimed_state = state,
     snapshot_id = replace(gen_random_uuid()::text, '-', '')
 WHERE id = ANY (ARRAY(SELECT id FROM free WHERE bytes_before < :most_bytes))
-RETURNING {fields}
+RETURNING {work}, is_async
 
 -- passed_over --
 -- The most urgent ready task of some levels that is too heavy for the moment.

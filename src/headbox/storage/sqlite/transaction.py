@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from json import dumps
 from typing import Any, cast
 
+from headbox.domain.task import WORK, Work
 from headbox.storage.database import Ask, Level, Row, Rows
 from headbox.storage.queries import load, numbered, of_rows, payload_bytes
 from headbox.storage.sqlite.bulk import MOST_ROWS, ONE_ROW, as_set
@@ -54,13 +56,25 @@ class SQLiteTransaction:
                 for row in some:
                     yield execute(singly, (*row, *parameters.values(), ONE_ROW))
 
-    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, **terms: Any) -> list[Row]:
-        """A statement for each level: they cost nothing but themselves here."""
-        rows: list[Row] = []
+    def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, worker: str, **terms: Any) -> list[Work]:
+        """Two statements for each level: they cost nothing but themselves here."""
+        works: list[Work] = []
         for level, share, _ in asks:
-            left = {"share": min(share, limit - len(rows)), "most_bytes": most_bytes - payload_bytes(rows)}
-            if min(left.values()) > 0:
-                rows += self.all("claim", **_place(level), **left, **terms)
+            left = min(share, limit - len(works))
+            if left > 0 and (rows := self._claimable(level, left, most_bytes - payload_bytes(works), terms)):
+                self.change("claim", worker=worker, places=dumps([place for *_, place in rows]))
+                works += [Work(*row[:-1]) for row in rows]
+        return works
+
+    def _claimable(self, level: Level, share: int, most_bytes: int, terms: Mapping[str, Any]) -> list[Row]:
+        """Rows of works, each with its place; none is read behind `most_bytes`."""
+        rows: list[Row] = []
+        given = {**_place(level), "share": share, **terms}
+        for row in self._connection.execute(self._statements["claimable"], given):
+            if most_bytes <= 0:
+                break
+            most_bytes -= len(row[_ARGS] or b"") + len(row[_KWARGS] or b"")
+            rows.append(row)
         return rows
 
     def of_levels(self, name: str, levels: Sequence[Level], **parameters: Any) -> Iterator[Row]:
@@ -69,6 +83,9 @@ class SQLiteTransaction:
 
     def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         return self._connection.execute(sql, parameters)
+
+
+_ARGS, _KWARGS = WORK.index("args"), WORK.index("kwargs")
 
 
 def _place(level: Level) -> dict[str, Any]:
