@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from headbox.config import Loaded, Settings, without_password
-from headbox.domain.errors import ConfigError
+from headbox.domain.errors import ConfigError, StorageStarting, StorageUnavailable
 from headbox.task_queue.queue import TaskQueue
 
 ADMIN_PASSWORD_FILE: Final = "admin_password_file"  # noqa: S105 - the name of a setting in the database
 SQLITE: Final = "sqlite:///"
+RETRY: Final = 0.5  # seconds between two attempts to reach a database that is away for the moment
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 def open_queue(settings: Settings) -> TaskQueue:
@@ -42,19 +49,38 @@ def resolve_database(loaded: Loaded) -> Settings:
     return msgspec.structs.replace(settings, database=database)
 
 
-def run_api(settings: Settings, announce: Callable[[TaskQueue, str, str], object], *, is_watched: bool) -> None:
+def run_api(
+    settings: Settings, announce: Callable[[TaskQueue, str, str], object], *, is_watched: bool, was_reached: bool
+) -> None:
     """Runs the API until it is told to stop.
 
     `announce` gets the queue, its address, once it accepts calls, and what is to be said of the admin's password. That
-    itself is said only if a person `is_watched`; otherwise it is left in a file.
+    itself is said only if a person `is_watched`; otherwise it is left in a file. `was_reached`: the database was there
+    a moment ago, so it is waited for; one that was not may be misspelled.
     """
     from headbox.web.server import make_server
 
     queue = open_queue(settings)
     said = ""
     server = make_server(queue, settings, lambda url: announce(queue, url, said))
-    said = make_admin(queue, settings.admin_password, is_watched=is_watched)
+    _wait_for(queue.clock.now, StorageUnavailable if was_reached else StorageStarting)
+    said = _wait_for(
+        lambda: make_admin(queue, settings.admin_password, is_watched=is_watched), passing=StorageUnavailable
+    )
     server.run_on_socket()
+
+
+def _wait_for(call: Callable[[], T], passing: type[StorageUnavailable]) -> T:
+    """What the call gives, once the database takes it; says in one line that it waits."""
+    has_told = False
+    while True:
+        try:
+            return call()
+        except passing as error:
+            if not has_told:
+                logger.error("%s; trying again until it is there", error)
+            has_told = True
+            time.sleep(RETRY)
 
 
 def run_work(

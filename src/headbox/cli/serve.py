@@ -63,7 +63,7 @@ def api(parent: int | None, status_fd: int | None, program: str | None, **typed:
                 at_the_end.callback(findable.leave)
                 click.echo(hints(queue, program))
 
-        run_api(settings, announce, is_watched=sys.stdout.isatty())
+        run_api(settings, announce, is_watched=sys.stdout.isatty(), was_reached=parent is not None)
 
 
 @click.command()

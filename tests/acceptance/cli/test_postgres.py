@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import postgres_server
+from tests.tcp_proxy import proxied
 
 if TYPE_CHECKING:
     from tests.service import Home, Starter
@@ -27,6 +28,18 @@ def test_an_empty_database_is_made_checked_and_shown_without_its_password(home: 
     assert said[0] == said[1] and said[0].endswith("is up to date\n") and said[2].endswith("is sound\n")
     for text in said:
         assert database in text and password not in text
+
+
+def test_serve_waits_for_a_database_that_goes_before_its_api_is_there(home: Home, start: Starter, url: str) -> None:
+    home.ok("db", "upgrade", "--database", url)
+    with proxied(url) as (proxy, through):
+        proxy.refuses_after_loss = True
+        proxy.lose(b"headbox_users")  # of which the API alone asks
+        serve = start(home, "--database", through)
+        serve.err.until("headbox.assemble: .*; trying again until it is there")
+        proxy.refuses = False
+        serve.ready()
+        assert serve.stop() == 0
 
 
 def test_serve_runs_tasks_and_shows_no_password(home: Home, start: Starter, url: str) -> None:
