@@ -25,8 +25,9 @@ install: $(DEV) $(PAGES) ## Make .venv with all that running, testing and checki
 serve: $(RUN) $(WHEELS) $(PAGES) ## Start Headbox with the example application, installing only what running needs
 	@exec $(BIN)/headbox serve --app examples.repository_sync:queue
 
+# Bytecode is kept, whatever the shell says: else each of hundreds of processes compiles what it imports anew.
 test: install ## Run every test
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@env --unset PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: install ## Check lint, format, types and import rules
 	@$(BIN)/ruff check .
