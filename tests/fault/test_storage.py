@@ -39,7 +39,7 @@ def small_floor(tmp_path: Path, shopfloor: Any) -> Iterator[Floor]:
             yield floor
         floor.close()
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "--lazy", disk], check=True)  # a dying process may still hold it
 
 
 def test_a_full_disk_is_one_sentence_and_outcomes_wait_until_there_is_space(
