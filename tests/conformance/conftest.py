@@ -12,14 +12,13 @@ from msgspec.structs import replace
 
 from headbox.domain.errors import UnknownTask
 from headbox.domain.outcomes import Outcome
-from headbox.domain.schedulers import parse_instant
 from headbox.domain.states import Event
 from headbox.domain.task import HOUR, SECOND, Instant, Span, Task
 from headbox.storage.records import ClaimRequest, Exchange, Report, Worker
 from headbox.storage.store import Store, open_store
 from tests import postgres_server
+from tests.postgres_server import NOON
 
-NOON = parse_instant("2026-12-01T12:00:00Z")
 LIFETIME = HOUR  # how long an ended task is current
 LEASE = 20 * SECOND
 
@@ -29,11 +28,12 @@ def sqlite_database(folder: Path) -> Iterator[str]:
     yield f"sqlite:///{folder}/headbox.db"
 
 
-# The databases under test, one line each: what makes an empty one and gives its URL.
-DATABASES: dict[str, Callable[[Path], AbstractContextManager[str]]] = {
+# The databases under test, one line each: what makes one, empty or as a first start leaves it, and gives its URL.
+EMPTY: dict[str, Callable[[Path], AbstractContextManager[str]]] = {
     "sqlite": sqlite_database,
     "postgres": postgres_server.database,
 }
+DATABASES = {**EMPTY, "postgres": postgres_server.initialised}
 
 
 class Scene:
@@ -128,6 +128,13 @@ class Scene:
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     with DATABASES[request.param](tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(params=EMPTY)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database that has not been started on."""
+    with EMPTY[request.param](tmp_path) as url:
         yield url
 
 

@@ -39,9 +39,9 @@ def test_a_fresh_database_holds_the_two_tasks_of_the_documents_sample(store: Sto
         ("2026-12-01T23:59:59Z", ["2026-12-02T01:00:00Z", "2026-12-02T06:00:00Z"]),
     ],
 )
-def test_the_housekeeping_is_next_due_at_its_time_of_day(url: str, start: str, due: list[str]) -> None:
+def test_the_housekeeping_is_next_due_at_its_time_of_day(empty: str, start: str, due: list[str]) -> None:
     now = parse_instant(start)
-    store = open_store(url)
+    store = open_store(empty)
     store.initialise(now)
     assert [task.due_time for task in store.stream(Filter(), now)] == [parse_instant(time) for time in due]
     store.close()

@@ -10,20 +10,26 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from headbox.domain.schedulers import parse_instant
 from headbox.domain.task import HOUR, SECOND, Task
 from headbox.identifiers import new_id
 from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import Worker
 from tests import postgres_server
+from tests.postgres_server import NOON
 from tests.tcp_proxy import Proxy, proxied
 
-NOON = parse_instant("2026-12-01T12:00:00Z")
+
+@pytest.fixture
+def empty() -> Iterator[str]:
+    """The URL of a database of the test's own, without a table."""
+    with postgres_server.database() as url:
+        yield url
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with postgres_server.database() as url:
+    """The URL of a database as a first start leaves it, its tables used before."""
+    with postgres_server.initialised() as url:
         yield url
 
 

@@ -93,8 +93,9 @@ def test_it_shares_the_fate_of_the_callers_own_rows(store: PostgresStore, engine
     with engine.begin() as connection:
         store.enqueue([kept], NOON, connection=connection)
         connection.execute(sqlalchemy.text("INSERT INTO orders VALUES (2)"))
-    with engine.connect() as connection:
+    with engine.begin() as connection:
         assert connection.execute(sqlalchemy.text("SELECT id FROM orders")).all() == [(2,)]
+        connection.execute(sqlalchemy.text("DROP TABLE orders"))
     assert not exists(store, dropped.id) and exists(store, kept.id)
 
 

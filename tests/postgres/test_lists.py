@@ -22,6 +22,12 @@ MANY = 20_000
 
 
 @pytest.fixture
+def url(empty: str) -> str:
+    """Pages are counted, and others would have left theirs."""
+    return empty
+
+
+@pytest.fixture
 def archive(store: PostgresStore, admin: psycopg.Connection[Any]) -> PostgresStore:
     """Many runs that have finished, three that failed, the last of them long ago."""
     store.register(a_worker("w"), [], [], NOON)

@@ -34,6 +34,12 @@ def claim(store: PostgresStore, limit: int = 64) -> int:
 
 
 @pytest.fixture
+def url(empty: str) -> str:
+    """Pages are counted, and others would have left theirs."""
+    return empty
+
+
+@pytest.fixture
 def working(store: PostgresStore) -> PostgresStore:
     store.register(a_worker("w"), [], [], NOON)
     return store

@@ -33,6 +33,12 @@ DROP = "-- oldest compatible: 3\nALTER TABLE headbox_note DROP COLUMN x;"
 
 
 @pytest.fixture
+def url(empty: str) -> str:
+    """The tables themselves are changed."""
+    return empty
+
+
+@pytest.fixture
 def release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Makes this code one that brings further migrations, in a folder of the test's."""
     first = migrate.migrations("postgres")

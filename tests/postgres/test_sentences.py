@@ -32,6 +32,12 @@ def refusal(url: str, kind: type[StorageError] = StorageError) -> str:
 
 
 @pytest.fixture
+def url(empty: str) -> str:
+    """Some look at a database without tables, some take rights away."""
+    return empty
+
+
+@pytest.fixture
 def stranger(admin: psycopg.Connection[Any], url: str) -> Iterator[str]:
     """The URL of a role that has no rights."""
     admin.execute("CREATE ROLE stranger LOGIN PASSWORD 'x'")

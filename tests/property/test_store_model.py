@@ -371,7 +371,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
 
 class PostgresAgainstModel(StoreAgainstModel):
-    database = staticmethod(postgres_server.database)
+    database = staticmethod(postgres_server.initialised)
 
 
 TestSQLiteAgainstModel = StoreAgainstModel.TestCase

@@ -15,14 +15,12 @@ import uvicorn
 from msgspec.structs import replace
 
 from headbox.config import Settings
-from headbox.domain.iso8601 import parse_instant
 from headbox.domain.outcomes import Outcome
 from headbox.domain.states import Event
 from headbox.domain.task import SECOND, Instant, Span, Task
 from headbox.identifiers import new_id
 from headbox.storage import records
 from headbox.storage.records import ClaimRequest, Progress, Report, Token, User, Worker
-from headbox.storage.store import open_store
 from headbox.task_queue.queue import TaskQueue
 from headbox.web.accounts import new_secret
 from headbox.web.app import build
@@ -30,8 +28,8 @@ from headbox.web.auth import secret_hash
 from headbox.web.passwords import hash_password
 from headbox.web.server import Running, configuration, listen, make_server, url
 from tests import postgres_server
+from tests.postgres_server import NOON
 
-NOON = parse_instant("2026-12-01T12:00:00Z")
 PACK = records.Callable(name="shop:pack", short_name="pack", signature="(what, password=None)", parameters=("what",))
 SHIP = records.Callable(name="shop:ship", short_name="ship", aliases=("send",), docstring="Ships.")
 OTHERS_SHIP = records.Callable(name="yard:ship", short_name="ship")
@@ -42,22 +40,10 @@ def sqlite_database(folder: Path) -> Iterator[str]:
     yield f"sqlite:///{folder}/headbox.db"
 
 
-@contextmanager
-def postgres_database(_folder: Path) -> Iterator[str]:
-    with postgres_server.prepared(_initialise) as url:
-        yield url
-
-
-def _initialise(url: str) -> None:
-    store = open_store(url)
-    store.initialise(NOON)
-    store.close()
-
-
 # The databases behind the server, one line each: what makes one and gives its URL.
 DATABASES: dict[str, Callable[[Path], AbstractContextManager[str]]] = {
     "sqlite": sqlite_database,
-    "postgres": postgres_database,
+    "postgres": postgres_server.initialised,
 }
 
 
