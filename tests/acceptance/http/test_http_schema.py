@@ -20,6 +20,10 @@ STREAM = "GET /tasks/events/"  # it does not end, and so says nothing that can b
 OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operations() if result.ok().label != STREAM}
 
 
+# Parsing and refusing is the same on every database: on PostgreSQL a few calls show that the answers are, too.
+EXAMPLES = {"sqlite": 15, "postgresql": 4}
+
+
 @pytest.mark.parametrize(
     ("label", "mode"),
     [
@@ -32,8 +36,9 @@ OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operat
 def test_every_call_answers_as_the_document_says(mill: Any, label: str, mode: GenerationMode) -> None:
     mill.finished(job_id="j")
     mill.running(job_id="j")
+    examples = EXAMPLES[mill.queue.database.partition(":")[0]]
 
-    @settings(max_examples=15, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=examples, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
     @given(case=OPERATIONS[label].as_strategy(generation_mode=mode))
     def answers(case: Case) -> None:
         headers = {"Authorization": mill.admin.headers["authorization"]}
