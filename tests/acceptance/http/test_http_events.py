@@ -250,10 +250,10 @@ def test_a_heartbeat_keeps_the_connection(mill: Any, monkeypatch: pytest.MonkeyP
 def test_who_does_not_read_is_cut_and_nobody_waits_for_it(
     mill: Any, stage: tuple[Any, str], listen: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replies, "SEND_TIME", 4.0)
+    monkeypatch.setattr(replies, "SEND_TIME", 1.0)
     with raw_stream(mill) as silent:
         quick = listen(mill.admin, "?fields=progress")
-        task = mill.running(args=json.dumps(["x" * 500_000]).encode())
+        task = mill.running(args=json.dumps(["x" * 1_000_000]).encode())
         rounds = 0
         while len(service_of(stage).events._listeners) > 1:
             rounds += 1
