@@ -4,7 +4,7 @@ browser shows it (nothing inline, nothing from any other host)."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
@@ -42,25 +42,27 @@ MISSING: Final = (
 )
 
 
+@cache  # they take longer to compile than a page to render, and are the same for every dashboard of a process
+def templates() -> Environment:
+    """The templates of all pages."""
+    environment = Environment(
+        loader=PackageLoader("headbox.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {**wording.FILTERS, **description.FILTERS}
+    environment.globals |= {"version": version("headbox")}
+    return environment
+
+
 class Layout:
     """Renders pages and keeps them up to date."""
 
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
         self._renderings = Renderings()
-
-    @cached_property
-    def _environment(self) -> Environment:
-        environment = Environment(
-            loader=PackageLoader("headbox.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= {**wording.FILTERS, **description.FILTERS}
-        environment.globals |= {"version": version("headbox")}
-        return environment
 
     def operation(self, page: Page) -> Operation:
         """The call that answers with this page, or with the stream that keeps it up to date."""
@@ -90,22 +92,22 @@ class Layout:
     def problem(self, problem: Problem, scope: Scope, request: Request | None) -> Reply:
         """The page that says what was wrong."""
         if self._assets.missing:
-            html = self._environment.get_template("ui/missing.html").render(sentence=MISSING)
+            html = templates().get_template("ui/missing.html").render(sentence=MISSING)
             return Reply(503, html.encode(), HTML, POLICY)
         title = HTTPStatus(problem.status).phrase
         context = self._context(scope, request, is_live=False) | {"title": title, "problem": problem, "is_live": False}
-        html = self._environment.get_template("ui/problem.html").render(context)
+        html = templates().get_template("ui/problem.html").render(context)
         headers = tuple((name.lower().encode(), value.encode()) for name, value in problem.headers)
         return Reply(problem.status, html.encode(), HTML, (*POLICY, *headers))
 
     def _render(self, request: Request, page: Page, more: Mapping[str, Any]) -> bytes:
         loaded = {"title": page.title, **page.load(request), **more}
         context = self._context(request.scope, request, is_live=False) | {"is_live": bool(page.fragments)}
-        return self._environment.get_template(page.template).render(context | loaded).encode()
+        return templates().get_template(page.template).render(context | loaded).encode()
 
     def _fragments(self, request: Request, page: Page) -> dict[str, str]:
         loaded = page.load(request)
-        template = self._environment.get_template(page.template)
+        template = templates().get_template(page.template)
         context = template.new_context(self._context(request.scope, request, is_live=True) | loaded)
         return {name: "".join(template.blocks[name](context)) for name in page.fragments}
 
@@ -131,7 +133,7 @@ class Layout:
             "asset": lambda name: link(self._assets.address(name)),
             "times": wording.Times(request.now if request is not None else 0, is_live=is_live),
         }
-        macros: Any = self._environment.get_template("ui/macros.html").make_module(context)
+        macros: Any = templates().get_template("ui/macros.html").make_module(context)
         return context | {"ui": macros}
 
 
