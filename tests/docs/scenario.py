@@ -34,6 +34,7 @@ SERVICES: Final = {
 }
 # Without the plugins of everybody else, which take a second to load.
 PYTEST: Final = "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -q -p no:cacheprovider -p headbox.testing.plugin"
+AGAIN: Final = 0.3  # seconds after which what ends is told again
 LAST_OF_SERVE: Final = "task list"  # commands find a service once it has said what to type
 
 
@@ -74,8 +75,7 @@ class Scenario:
         for service in self._services:
             service.send_signal(signal.SIGTERM)
         for service in self._services:
-            service.send_signal(signal.SIGTERM)  # the second one: at once
-            service.communicate(timeout=PATIENCE)
+            _end_at_once(service)
         self._services.clear()
 
     def idle_files(self) -> list[str]:
@@ -239,6 +239,18 @@ _VARY: Final = (
     (r"\bnow\b", r"(?:now|\d+\s+s\s+ago)"),
     (r"\d+(\\\.\d+)?\\s\+m?s\b", r"[\d.]+\s+m?s"),
 )
+
+
+def _end_at_once(service: subprocess.Popen[bytes]) -> None:
+    """Ends what was told to end already: told again, it lets nothing finish. Two signals that come together are one."""
+    for _ in range(int(PATIENCE / AGAIN)):
+        try:
+            service.communicate(timeout=AGAIN)
+        except subprocess.TimeoutExpired:
+            service.send_signal(signal.SIGTERM)
+        else:
+            return
+    raise AssertionError(f"{service.args} does not end")
 
 
 def _commands(text: str) -> Iterator[str]:
