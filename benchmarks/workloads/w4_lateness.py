@@ -24,7 +24,7 @@ def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
 def lateness(site: Site, count: int, seconds: float) -> list[float]:
     """How late each task began, in milliseconds."""
     with site.scene() as scene, scene.worker():
-        enqueueing = 1 + count / 10_000  # seconds until the first is due
+        enqueueing = min(1.0, seconds) + count / 10_000  # seconds until the first is due
         first = time.time_ns() // 1000 + int(enqueueing * 1e6)
         due = {number: first + int(number * seconds * 1e6 / count) for number in range(count)}
         call = scene.application.note.call
