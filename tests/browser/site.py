@@ -46,7 +46,7 @@ class Site:
         if before is not None:
             before(self.database)
         self.url = self.start()
-        self.api = httpx.Client(base_url=self.url, auth=("admin", PASSWORD), timeout=30, trust_env=False)
+        self.api = httpx.Client(base_url=self.url, auth=("admin", PASSWORD), timeout=30, verify=False, trust_env=False)
         for name, roles in ROLES.items():
             self.post("/users/", {"name": name, "password": PASSWORD, "roles": roles})
 
@@ -74,7 +74,7 @@ class Site:
     def cookies(self, name: str) -> list[Any]:
         """What a browser holds once that user has logged in."""
         if name not in self._cookies:
-            with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
+            with httpx.Client(base_url=self.url, timeout=30, verify=False, trust_env=False) as client:
                 (token,) = set(FORM_TOKEN.findall(client.get("/ui/login/").text))
                 client.post("/ui/login/", data={"form_token": token, "name": name, "password": PASSWORD})
                 self._cookies[name] = [

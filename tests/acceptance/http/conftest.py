@@ -90,7 +90,7 @@ class Mill:
 
     def anonymous(self, **options: Any) -> httpx.Client:
         """A client without credentials."""
-        client = httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+        client = httpx.Client(base_url=self.url, timeout=30, verify=False, trust_env=False, **options)
         self._clients.append(client)
         return client
 
