@@ -156,7 +156,7 @@ def _documentation(calls: Sequence[Operation]) -> tuple[Operation, ...]:
     """The calls that describe all calls, themselves included."""
 
     async def get_document(request: Request) -> Reply:
-        return json_reply(200, document)
+        return json_reply(200, document())
 
     async def get_page(request: Request) -> Reply:
         return Reply(200, page(), b"text/html; charset=utf-8", documentation.POLICY)
@@ -174,8 +174,8 @@ def _documentation(calls: Sequence[Operation]) -> tuple[Operation, ...]:
             ("/docs/", "The API, to browse", get_page),
         )
     )
-    document = openapi.document((*calls, *described))
-    page, style = cache(lambda: documentation.page(document)), documentation.style()
+    document = cache(lambda: openapi.document((*calls, *described)))
+    page, style = cache(lambda: documentation.page(document())), documentation.style()
     hidden = tuple(
         Operation(method="GET", path=path, need="nobody", summary="", handler=handler)
         for path, handler in (("/docs/docs.css", get_style), ("/", get_root))
