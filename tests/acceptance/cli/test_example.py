@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.service import Home, Starter
+from tests.service import Home, Serve, Starter
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,14 +21,32 @@ def make_wheel(directory: Path, name: str) -> None:
         wheel.writestr(f"{name}-1.0.dist-info/RECORD", f"{name}-1.0.dist-info/RECORD,,\n")
 
 
+@pytest.fixture(scope="module")
+def mill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Serve]]:
+    """A home with the example's service, which has found two feeds when it started."""
+    home, start = Home(tmp_path_factory.mktemp("mill")), Starter()
+    make_feeds(home)
+    places = {"REPOSITORY_FEEDS": str(home.path / "feeds"), "REPOSITORY_MIRRORS": str(home.path / "mirrors")}
+    serve = start(home, "--app", "examples.repository_sync:queue", PYTHONPATH=str(ROOT), **places)
+    serve.ready()
+    yield home, serve
+    start.end()
+
+
 @pytest.fixture
-def mirrored(home: Home, start: Starter) -> Home:
+def mirrored(mill: tuple[Home, Serve]) -> Home:
+    """That home, its feeds as they were at first and nothing mirrored."""
+    home, _ = mill
+    for folder in ("feeds", "mirrors"):
+        shutil.rmtree(home.path / folder, ignore_errors=True)
+    make_feeds(home)
+    return home
+
+
+def make_feeds(home: Home) -> None:
     for repository, names in {"tools": ["alpha", "beta"], "web": ["gamma"]}.items():
         for name in names:
             make_wheel(home.path / "feeds" / repository, name)
-    places = {"REPOSITORY_FEEDS": str(home.path / "feeds"), "REPOSITORY_MIRRORS": str(home.path / "mirrors")}
-    start(home, "--app", "examples.repository_sync:queue", PYTHONPATH=str(ROOT), **places).ready()
-    return home
 
 
 def sync(home: Home, *words: str) -> Any:
@@ -43,8 +61,8 @@ def test_a_sync_copies_what_is_new_and_removes_what_is_gone(mirrored: Home) -> N
     assert [path.name for path in (mirrored.path / "mirrors" / "tools").glob("*.whl")] == ["beta-1.0-py3-none-any.whl"]
 
 
-def test_what_serve_proposes_is_a_sync_that_works(mirrored: Home, start: Starter) -> None:
-    (proposed,) = [line.split() for line in start.started[0].out.lines if " task enqueue " in line]
+def test_what_serve_proposes_is_a_sync_that_works(mirrored: Home, mill: tuple[Home, Serve]) -> None:
+    (proposed,) = [line.split() for line in mill[1].out.lines if " task enqueue " in line]
     assert mirrored.ok(*proposed[1:], "--json")
     assert len(list((mirrored.path / "mirrors" / "tools").glob("*.whl"))) == 2
 
