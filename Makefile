@@ -25,9 +25,10 @@ install: $(DEV) $(PAGES) ## Make .venv with all that running, testing and checki
 serve: $(RUN) $(WHEELS) $(PAGES) ## Start Headbox with the example application, installing only what running needs
 	@exec $(BIN)/headbox serve --app examples.repository_sync:queue
 
-# Bytecode is kept, whatever the shell says: else each of hundreds of processes compiles what it imports anew.
+# Bytecode is kept, whatever the shell says: else each of hundreds of processes compiles what it imports anew. Files run
+# in their order, the long ones among the first: by their number of tests, files of few and long tests would be the last.
 test: install ## Run every test
-	@env --unset PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@env --unset PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install ## Check lint, format, types and import rules
 	@$(BIN)/ruff check .
