@@ -60,12 +60,30 @@ def test_it_notices_when_the_databases_clock_is_set_and_not_that_an_answer_was_s
     asked_at = boot[0]
     boot[0] += 8_000_000_000
     clock.learn(NOON + 8 * SECOND, asked_at)  # answered at the end of eight seconds: it may be off by four
-    assert clock.set_at is None
+    assert clock.set_at is None and clock.now() == NOON + 8 * SECOND  # by the first, which it agrees with
     clock.learn(NOON + 8 * SECOND, boot[0])
     assert clock.now() == NOON + 8 * SECOND and clock.set_at is None
     boot[0] += 1_000_000_000
     clock.learn(NOON + 7 * SECOND, boot[0])  # two seconds back, and the slow answer is forgotten
     assert clock.set_at == boot[0]
+
+
+def test_what_is_done_before_it_asks_first_does_not_count_as_the_way_there(boot: list[int]) -> None:
+    clock = SharedClock(lambda: NOON, prepare=lambda: boot.__setitem__(0, boot[0] + 10_000_000))
+    assert clock.now() == NOON
+
+
+def test_a_slow_answer_is_taken_where_it_shows_another_time_or_the_last_is_old(boot: list[int]) -> None:
+    clock = SharedClock(lambda: NOON)
+    clock.now()
+    asked_at, boot[0] = boot[0], boot[0] + 2_000_000  # two milliseconds: right by one
+    clock.learn(NOON + 2_002, asked_at)
+    assert clock.now() == NOON + 3_002
+    clock.learn(NOON + 3_001, boot[0])
+    boot[0] += 20_000_000_000  # in which a clock may go two milliseconds wrong
+    asked_at, boot[0] = boot[0], boot[0] + 2_000_000
+    clock.learn(NOON + 20 * SECOND + 3_500, asked_at)
+    assert clock.now() == NOON + 20 * SECOND + 4_500
 
 
 def _away() -> int:

@@ -82,7 +82,7 @@ class PostgresDatabase:
         self.notices = Notices()
         self._frontier = Frontier()
         self.patience = PATIENCE
-        self.clock = SharedClock(self.time)
+        self.clock = SharedClock(self.time, prepare=self.time)  # that one may open a connection
 
     @staticmethod
     def prepare(connection: Connection) -> None:
