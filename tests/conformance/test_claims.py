@@ -170,6 +170,13 @@ def test_a_task_is_claimed_when_it_is_due_and_not_before(scene: Scene) -> None:
     assert ids(scene.claim()) == [task.id]
 
 
+def test_a_task_is_claimed_ahead_by_no_more_than_was_asked(scene: Scene) -> None:
+    soon = scene.enqueue(due_time=scene.now + 10)
+    scene.enqueue(due_time=scene.now + 11)
+    ahead = claims(scene, ahead=10)
+    assert ids(ahead.tasks) == [soon.id] and ahead.next_time == scene.now + 11
+
+
 def test_the_next_time_is_the_earliest_still_ahead_in_the_workers_queues(scene: Scene) -> None:
     scene.enqueue(queue="one")
     scene.enqueue(queue="one", due_time=scene.now + 3 * SECOND)

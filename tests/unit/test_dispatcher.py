@@ -95,8 +95,8 @@ class Shop:
 
 def task(id: str, callable: str = "pack", **fields: Any) -> Work:
     return Work(
-        id=id, run=1, queue="default", priority=0, due_time=0, callable=callable, method_name=callable,
-        **fields,
+        id=id, run=1, queue="default", priority=0, callable=callable, method_name=callable,
+        **{"due_time": 0} | fields,
     )  # fmt: skip
 
 
@@ -303,6 +303,22 @@ def test_what_came_back_is_first_in_line(quick: Shop) -> None:
     given = quick.links[0].given
     quick.dispatcher.take_back_from(quick.child(0), NOW)
     assert quick.released == [*given, "later"]
+
+
+def test_a_run_that_was_claimed_ahead_is_handed_out_when_it_is_due(quick: Shop) -> None:
+    due = NOW + 7_000
+    quick.dispatcher.shelve([task("ahead", due_time=1_007), task("due", due_time=999)], NOW, instant=1_000)
+    assert sorted(quick.hand_out(now=due - 1)) == [[], ["due"]]
+    assert quick.dispatcher.next_time(due - 1) == due
+    assert sorted(quick.hand_out(now=due)) == [["ahead"], ["due"]]
+
+
+def test_a_run_that_was_claimed_ahead_takes_up_room_and_can_be_canceled(quick: Shop) -> None:
+    room = quick.dispatcher.room(NOW).runs
+    ahead = task("ahead", due_time=1_007)
+    quick.dispatcher.shelve([ahead], NOW, instant=1_000)
+    assert quick.dispatcher.room(NOW).runs == room - 1
+    assert quick.dispatcher.take_from_shelf([("ahead", 1)]) == [ahead]
 
 
 def test_draining_takes_back_all_that_has_not_started(quick: Shop) -> None:

@@ -113,16 +113,17 @@ def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> 
     Superseded if the worker's row is gone."""
     if tx.one("worker_exists", worker=worker) is None:
         raise Superseded(f"the worker {worker} was taken for lost; it has to start afresh")
+    until = now + request.ahead
     levels = _levels(tx, request)
-    due = [level for level in levels if level.first_time <= now]
+    due = [level for level in levels if level.first_time <= until]
     max_weight = ANY_WEIGHT if request.max_weight is None else request.max_weight
-    terms = {"max_weight": max_weight, "unknown": dumps(request.unknown), "now": now}
+    terms = {"max_weight": max_weight, "unknown": dumps(request.unknown), "now": until}
     sync, more = _claim_levels(tx, worker, [level for level in due if not level.is_async], request.limit, terms)
     asynchronous, more_ = _claim_levels(
         tx, worker, [level for level in due if level.is_async], request.async_limit, terms
     )
     passed_over = _find_passed_over(tx, due, terms) if max_weight < ANY_WEIGHT else None
-    return Claims(sync + asynchronous, _next_time(tx, levels, now), passed_over, more or more_)
+    return Claims(sync + asynchronous, _next_time(tx, levels, until), passed_over, more or more_)
 
 
 def _levels(tx: Transaction, request: ClaimRequest) -> list[Level]:

@@ -56,6 +56,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     async_limit: int = 0  # and of async ones, which run beside them
     max_weight: int | None = None
     unknown: tuple[str, ...] = ()  # callables that this worker was found to lack
+    ahead: Span = 0  # by which a task may be claimed before it is due; its worker then waits with it
 
 
 class PassedOver(msgspec.Struct, frozen=True):

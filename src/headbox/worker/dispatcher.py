@@ -10,7 +10,7 @@ from math import ceil
 import msgspec
 
 from headbox.config import Settings
-from headbox.domain.task import Work
+from headbox.domain.task import Instant, Work
 from headbox.worker.children import REPEAT, Child, Interruption
 from headbox.worker.pace import AHEAD, MOST_AHEAD, Pace
 from headbox.worker.protocol import Reason
@@ -31,9 +31,14 @@ class Room(msgspec.Struct, frozen=True):
     async_runs: int
     max_weight: int | None  # None: any
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is some at all."""
+        return bool(self.runs or self.async_runs)
+
 
 class Shelved(msgspec.Struct):
-    """A claimed run that no child has yet."""
+    """A claimed run that no child has yet. `since`: from when on one may have it, which may be still to come."""
 
     task: Work
     since: int
@@ -134,9 +139,15 @@ class Dispatcher:
 
     # handing out
 
-    def shelve(self, tasks: Collection[Work], now: int, *, first: bool = False) -> None:
-        """Takes runs that are claimed: behind those it has, or before them."""
-        shelved = [Shelved(task, now) for task in tasks]
+    def shelve(self, tasks: Collection[Work], now: int, *, instant: Instant | None = None, first: bool = False) -> None:
+        """Takes claimed runs: behind those it has, or before them. `instant` is what `now` is by the clock that
+        tasks are due by, or a little less; None: all are due."""
+        shelved = [
+            Shelved(task, now)
+            if instant is None or task.due_time <= instant
+            else Shelved(task, now + (task.due_time - instant) * 1000)
+            for task in tasks
+        ]
         if first:
             self._shelf.extendleft(reversed(shelved))
         else:
@@ -144,15 +155,16 @@ class Dispatcher:
 
     def hand_out(self, now: int) -> None:
         """Gives runs to children, as far as they have room: an even share to each."""
-        if not self._shelf:
+        due = sum(shelved.since <= now for shelved in self._shelf)
+        if not due:
             return
         chunks: dict[int, list[Work]] = {}
         left: deque[Shelved] = deque()
         rooms = self._rooms(now)
-        share = ceil(len(self._shelf) / max(1, len(rooms)))
+        share = ceil(due / max(1, len(rooms)))
         rooms = {child: min(share, room) for child, room in rooms.items()}
         for shelved in self._shelf:
-            child = self._choose(shelved.task, rooms)
+            child = self._choose(shelved.task, rooms) if shelved.since <= now else None
             if child is None:
                 left.append(shelved)
             else:
@@ -306,6 +318,6 @@ class Dispatcher:
                     times.append(started_at + AHEAD)
                 if task.timeout is not None and seq not in child.interruptions:
                     times.append(started_at + task.timeout * 1000)
-        if self._shelf:
-            times.append(min(shelved.since for shelved in self._shelf) + SHELF_LIFE)
+        for shelved in self._shelf:
+            times.append(shelved.since if shelved.since > now else shelved.since + SHELF_LIFE)
         return min(times, default=None)

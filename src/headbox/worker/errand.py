@@ -49,7 +49,7 @@ def run(errand: Errand, store: Store, upkeep: Upkeep, now: Instant) -> Answer:
     if not errand.pressing and request is not None:
         first_time = store.ready(request, now)
     # The look before the write lock is taken: most wake-ups of an idle worker are for nothing.
-    if errand.pressing or (first_time is not None and first_time <= now):
+    if errand.pressing or (request is not None and first_time is not None and first_time <= now + request.ahead):
         exchange = store.exchange(errand.worker, errand.report, request, now)
     canceled = frozenset(store.canceling(errand.worker)) if errand.look_for_cancels else frozenset()
     claimed = upkeep.take_claimed() or (exchange is not None and exchange.claims is not None)

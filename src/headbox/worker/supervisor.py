@@ -4,6 +4,7 @@ no user code; all it knows of the application comes from the forkserver. To the 
 from __future__ import annotations
 
 import logging
+import select
 import selectors
 import time
 from collections.abc import Callable
@@ -12,14 +13,14 @@ from headbox.clock import boot_time
 from headbox.config import Settings
 from headbox.domain.errors import StorageError, Superseded
 from headbox.domain.outcomes import Outcome
-from headbox.domain.task import Instant, Work
+from headbox.domain.task import SECOND, Instant, Work
 from headbox.storage.records import ClaimRequest, Exchange, Report
 from headbox.storage.store import Store
 from headbox.worker.arrival import arrive
 from headbox.worker.children import Child
 from headbox.worker.clerk import Clerk
 from headbox.worker.departure import Departure
-from headbox.worker.dispatcher import Dispatcher, Room
+from headbox.worker.dispatcher import Dispatcher
 from headbox.worker.enlistment import Enlistment, names
 from headbox.worker.errand import Answer, Errand, Runs, run
 from headbox.worker.journal import Journals
@@ -33,6 +34,7 @@ from headbox.worker.signals import Signals
 POLL = 5_000_000_000  # ns: the net below all wake-ups
 RETRY = 500_000_000  # ns between two attempts while the database is away
 REVIEW = 5_000_000_000  # ns between two looks at what the store says that this worker holds
+AHEAD = SECOND // 100  # microseconds that a task is claimed before it is due, so that it starts on the dot
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +124,9 @@ class Supervisor:
         left = (self._next_time() - time.monotonic_ns()) / 1e9
         if not (self._is_dropped or self._clerk.is_out):
             left = min(left, self._enlistment.watch.pause())
-        events = self._selector.select(max(0.0, left))
+        if left > 0:  # epoll's own time counts whole milliseconds, and rounds up
+            select.select([self._selector], [], [], left)
+        events = self._selector.select(0)
         for key, _ in events:
             key.data()
         if not events:
@@ -150,8 +154,8 @@ class Supervisor:
     def _next_errand_time(self, now: int) -> int:
         behind = now - self._clock.now() * 1000
         instants = [self._enlistment.upkeep.next_time]
-        if self._due_time is not None and not self._departure.is_begun and _is_any(self._dispatcher.room(now)):
-            instants.append(self._due_time)
+        if self._due_time is not None and not self._departure.is_begun and self._dispatcher.room(now).is_any:
+            instants.append(self._due_time - AHEAD)
         times = [instant * 1000 + behind for instant in instants]
         if self._is_unsure:
             times.append(self._review_at)
@@ -240,11 +244,11 @@ class Supervisor:
         if self._keeper.changed:
             self._curious, self._keeper.changed = True, False
         reserved = self._dispatcher.reserved(now) and now >= self._review_at
-        due = self._due_time is not None and self._due_time <= self._clock.now()
+        due = self._due_time is not None and self._due_time - AHEAD <= self._clock.now()
         if not (self._curious or due or reserved):
             return None
         room = self._dispatcher.room(now)
-        if not _is_any(room) and not reserved:
+        if not room.is_any and not reserved:
             return None
         return ClaimRequest(
             queues=self._settings.queues,
@@ -252,6 +256,7 @@ class Supervisor:
             async_limit=room.async_runs,
             max_weight=room.max_weight,
             unknown=tuple(self._unknown),
+            ahead=AHEAD,
         )
 
     def _heed(self, errand: Errand, answer: Answer) -> None:
@@ -310,13 +315,15 @@ class Supervisor:
         self._due_time = claims.next_time
         passed = claims.passed_over
         self._dispatcher.note_passed_over(passed.id if passed else None, passed.weight if passed else 0, now)
-        self._take(claims.tasks, now)
+        self._take(claims.tasks)
 
-    def _take(self, tasks: list[Work], now: int) -> None:
+    def _take(self, tasks: list[Work]) -> None:
         lacking = [task for task in tasks if task.callable not in self._known and task.callable_payload is None]
         for task in lacking:
             self._lack(task)
-        self._dispatcher.shelve([task for task in tasks if task not in lacking] if lacking else tasks, now)
+        instant, now = self._clock.now(), time.monotonic_ns()  # in this order: rather late than early
+        known = [task for task in tasks if task not in lacking] if lacking else tasks
+        self._dispatcher.shelve(known, now, instant=instant)
 
     def _lack(self, task: Work) -> None:
         """Releases a task whose callable this worker does not know: held, unless another worker knows it."""
@@ -387,7 +394,3 @@ class Supervisor:
                 self._enlistment.drop()
         self._journals.close()
         self._store.close()
-
-
-def _is_any(room: Room) -> bool:
-    return bool(room.runs or room.async_runs)
