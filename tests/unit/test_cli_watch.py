@@ -97,6 +97,12 @@ def test_an_attempt_that_failed_is_not_the_end() -> None:
     assert follow_all(Server(*states), ["1"]) == [states[-1]]
 
 
+def test_a_new_schedules_first_occurrence_is_the_end_though_it_ended_before_the_first_look() -> None:
+    first = task(scheduler="interval", state="finished")
+    server = Server(task(scheduler="interval", state="waiting", run=2), runs=[first])
+    assert follow_all(server, ["1"], {"1": 1}) == [first]
+
+
 def test_of_a_schedule_the_occurrence_that_was_current_is_the_end() -> None:
     states = [task(state="running", run=4, scheduler="interval"), task(run=6, scheduler="interval")]
     runs = [task(run=5, state="error"), task(run=4, state="finished"), task(run=3, state="error")]

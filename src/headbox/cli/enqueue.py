@@ -44,7 +44,7 @@ def enqueue(
     if not wait:
         print_json(task) if as_json else show_tasks([task], as_json=False, header=False)
         return None
-    return report_end(follow_all(client, [task["id"]]), as_json=as_json)
+    return report_end(follow_all(client, [task["id"]], {task["id"]: task["run"]}), as_json=as_json)
 
 
 def read_call(arguments: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:

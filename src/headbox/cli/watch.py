@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -80,16 +80,18 @@ def show_end(task: Task, *, as_json: bool) -> None:
         show_tasks([task], as_json=False, header=False)
 
 
-def follow_all(client: Client, ids: Sequence[str]) -> list[Task]:
-    """The tasks as they ended, in the order of `ids`, once all have; shows their progress meanwhile."""
+def follow_all(client: Client, ids: Sequence[str], first_runs: Mapping[str, int] | None = None) -> list[Task]:
+    """The tasks as they ended, in the order of `ids`, once all have; shows their progress meanwhile. `first_runs`: the
+    runs that were next when a schedule was last heard of, where not the first look is to say."""
     ended: dict[str, Task] = {}
-    display(client, follow_each(client, ids, ended))
+    display(client, follow_each(client, ids, ended, dict(first_runs or {})))
     return [ended[id] for id in ids]
 
 
-def follow_each(client: Client, ids: Sequence[str], ended: dict[str, Task]) -> Iterator[Look]:
+def follow_each(
+    client: Client, ids: Sequence[str], ended: dict[str, Task], first_runs: dict[str, int]
+) -> Iterator[Look]:
     """Looks at the tasks until all have ended, and puts into `ended` how each did."""
-    first_runs: dict[str, int] = {}
     while True:
         seen = {id: ended[id] if id in ended else look(client, id) for id in ids}
         for id, task in seen.items():
