@@ -112,6 +112,8 @@ class Resource:
         request = None
         reply: AnyReply
         try:
+            if operation.opens:
+                await self._service.open()
             request = Request(self._service, operation, scope, receive)
             reply = await self._answer(request)
             status, detail = reply.status, request.note

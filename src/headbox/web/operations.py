@@ -48,6 +48,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     answer: str | None = None
     problems: tuple[int, ...] = ()
     audited: bool | None = None  # None: if it is unsafe
+    opens: bool = True  # the database, before it is answered
 
     @property
     def is_unsafe(self) -> bool:

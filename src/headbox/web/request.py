@@ -48,7 +48,6 @@ class Request:
         "principal",
         "scope",
         "service",
-        "store",
         "visit",
     )
 
@@ -59,13 +58,17 @@ class Request:
         self.operation = operation
         self.scope = scope
         self.path: dict[str, str] = scope["path_params"]
-        self.store: Store = service.queue.store
         self.note: str | None = None
         self.visit: Visit | None = None
         self._form: Query | None = None
         self._receive = receive
         self._query: Query | None = None
         self._deadline: float | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where the tasks are; the service has opened it before."""
+        return self.service.queue.store
 
     @property
     def now(self) -> Instant:

@@ -32,11 +32,32 @@ class Service:
         self.queue = queue
         self.settings = settings
         self.threads = ThreadPoolExecutor(THREADS, "headbox-api")
+        self._is_open = False
+        self._opening: asyncio.Future[None] | None = None
         self.spools = asyncio.Semaphore(SPOOLS)
         self.hosts = Hosts((settings.host, *settings.allowed_hosts))
         self.authenticator = Authenticator()
         self.waiting = Waiting(lambda: queue.store.watch())
         self.events = Events(lambda: queue.store, lambda: queue.clock.now(), self.waiting, self.threads)
+
+    async def open(self) -> None:
+        """Opens the database at the first call, in a thread, on which all wait that come meanwhile: it may take long,
+        and the event loop may be another application's. What has failed is tried again by the next call."""
+        if not self._is_open:
+            if self._opening is None:
+                self._opening = asyncio.get_running_loop().run_in_executor(self.threads, self._open)
+                self._opening.add_done_callback(self._forget_opening)
+            await asyncio.shield(self._opening)
+
+    def _open(self) -> None:
+        self.queue.store  # noqa: B018 - the property does it
+        self.queue.clock.now()
+        self._is_open = True
+
+    def _forget_opening(self, opening: asyncio.Future[None]) -> None:
+        self._opening = None
+        if not opening.cancelled():
+            opening.exception()  # whoever asked has been told; or nobody is there any more
 
     async def audit(self, request: Request, status: int, detail: str | None) -> None:
         """Records the call before it is answered. What cannot be recorded is logged; so is a call of nobody known, or

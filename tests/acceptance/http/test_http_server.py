@@ -9,7 +9,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -20,6 +22,8 @@ from starlette.routing import Mount, Route
 
 from headbox.config import Settings
 from headbox.domain.errors import ConfigError, OutcomeUnknown, StorageUnavailable
+from headbox.storage.sqlite import database as sqlite_database
+from headbox.task_queue.queue import TaskQueue
 from headbox.web import asgi_app
 from headbox.web.server import make_server
 
@@ -58,6 +62,32 @@ def test_it_mounts_in_another_application(mill: Any, stage: Any, queue: Any) -> 
     assert len(mill.admin.get(page.links["next"]["url"]).json()) == 1
     assert mill.admin.get("/queue/").headers["location"] == "/queue/ui/"
     assert mill.admin.get("/queue/tasks").status_code == 404
+
+
+def test_a_mounted_application_opens_its_database_beside_the_event_loop(
+    stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT", 30.0)
+
+    def home(request: Any) -> PlainTextResponse:
+        return PlainTextResponse("home")
+
+    first = TaskQueue(f"sqlite:///{tmp_path}/other.db")
+    first.count()
+    first.close()
+    queue = TaskQueue(f"sqlite:///{tmp_path}/other.db")
+    stage[0].app = Starlette(routes=[Route("/", home), Mount("/queue", asgi_app(queue))])
+    with closing(sqlite3.connect(tmp_path / "other.db", isolation_level=None)) as other, ThreadPoolExecutor() as pool:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        waiting = [pool.submit(httpx.get, f"{stage[1]}queue/tasks/", trust_env=False, timeout=60) for _ in range(2)]
+        for path in ("", "queue/health/live"):
+            assert httpx.get(f"{stage[1]}{path}", trust_env=False, timeout=20).status_code == 200
+        assert not any(call.done() for call in waiting)
+        other.execute("ROLLBACK")
+        other.close()
+        assert [call.result().status_code for call in waiting] == [401, 401]
+    queue.close()
 
 
 def test_further_hosts_are_those_given(mill: Any, serve: Any) -> None:

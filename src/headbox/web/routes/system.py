@@ -78,7 +78,7 @@ async def ready(request: Request) -> Reply:
     """`GET /health/ready`: the database is reachable and its schema what this version needs. Not retried: a probe asks
     again, and is told soon."""
     try:
-        status = await asyncio.wait_for(request.run(request.store.status, patience=0.0), READY_SECONDS)
+        status = await asyncio.wait_for(request.run(lambda: request.store.status(patience=0.0)), READY_SECONDS)
     except StorageError as error:
         raise _not_ready(str(error)) from None
     except TimeoutError:
@@ -132,6 +132,7 @@ HEALTH: Final = (
         method="GET",
         path="/health/live",
         need="nobody",
+        opens=False,
         summary="Whether the server answers",
         handler=live,
         answer="Health",
@@ -140,6 +141,7 @@ HEALTH: Final = (
         method="GET",
         path="/health/ready",
         need="nobody",
+        opens=False,
         summary="Whether the database is reachable and its schema is current",
         handler=ready,
         answer="Health",
