@@ -58,7 +58,8 @@ PICTURES: Final = (
     Picture("jobs", "/ui/jobs/"),
     Picture("history", "/ui/history/"),
     Picture("workers", "/ui/workers/"),
-    Picture("audit", "/ui/audit/"),
+    Picture("users", "/ui/users/"),
+    Picture("audit", "/ui/audit/", size={**DESK, "height": 640}),
     Picture("account", "/ui/account/"),
 )
 
@@ -92,6 +93,7 @@ def take(visitor: Visitor, picture: Picture, named: dict[str, str]) -> None:
     settle(page)
     path = IMAGES / f"{picture.name}.png"
     page.screenshot(path=path, animations="disabled")
+    page.close()  # or its stream would hold one of the few connections that a browser has to a host
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}  {size / 1000:.0f} kB")  # noqa: T201
     if size > LARGEST:
@@ -124,6 +126,10 @@ def set_scene(site: Site) -> dict[str, str]:
     body = {"method_name": "sync", "args": ["nodesource"], "kwargs": {"rate": 600_000}, "attempts": 1}
     failed = site.post("/tasks/", body)["id"]
     until(lambda: site.state(failed) == "error")
+    for name, job in (("epel-9", "weekly"), ("fedora-41", "weekly"), ("nodesource", "weekly"), ("epel-9", "nightly")):
+        body = {"method_name": "sync", "args": [name], "attempts": 1, "job_id": job}
+        ended = site.post("/tasks/", body)["id"]
+        until(lambda id=ended: site.state(id) in ("finished", "error"))
     until(lambda: len(site.get("/tasks/?method_name=sync&state=incomplete")) >= len(REPOSITORIES))
     job = [
         site.post("/tasks/", {"method_name": "sync", "args": [name], "kwargs": {"rate": rate}, "job_id": "nightly"})[

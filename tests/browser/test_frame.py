@@ -118,6 +118,9 @@ def test_a_name_is_text_whatever_is_in_it(visitor: Visitor, site: Site) -> None:
     site.post("/tokens/", {"name": HOSTILE})
     page = visitor.enter("/ui/account/")
     expect(page.get_by_role("row").get_by_text(HOSTILE, exact=True)).to_be_visible()
+    for field in page.get_by_role("textbox").all():
+        expect(field).to_be_visible()
+    expect(page.get_by_label("Present password")).to_be_visible()
     expect(page).to_have_title("Account · Headbox")
     check_access(page)
 
