@@ -31,7 +31,7 @@ from headbox.worker.protocol import (
 
 SPOKEN: list[FromChild] = [
     ChildReady(4711),
-    Started(1, 10),
+    Started([1, 2], 10),
     Progressed(1, '{"done": 3}'),
     Ended(1, 10, 20, False, Ending("succeed", b"[1]", "[1]")),
     Unknown(2),

@@ -20,6 +20,19 @@ def slot() -> Iterator[Slot]:
     slot.close()
 
 
+def test_runs_that_start_at_once_are_those_that_were_not_taken_back(slot: Slot) -> None:
+    slot.take_back(2)
+    assert slot.begin_all([1, 2]) == [] and slot.last_started == 0
+    assert slot.begin_all([2, 3, 4]) == [3, 4]
+    assert slot.last_started == 4 and slot.started_at > 0
+    assert slot.take_back(9) == 4
+
+
+def test_no_runs_start_past_the_deadline(slot: Slot) -> None:
+    slot.deadline = 1
+    assert list(slot.begin_all([1, 2])) == [] and slot.last_started == 0
+
+
 def test_a_run_is_in_progress_from_its_begin_to_its_end(slot: Slot) -> None:
     assert slot.in_progress() is None
     before = time.monotonic_ns()

@@ -52,6 +52,7 @@ class AsyncChild:
         self._interrupted: set[int] = set()
         self._pid = os.getpid()
         self._stopping = False
+        self._is_to_start = False
 
     def run(self) -> None:
         """Runs what comes, and after Stop what is left of it. The end of the supervisor ends all at once."""
@@ -86,14 +87,25 @@ class AsyncChild:
 
     def _start(self) -> None:
         """Starts what waits, as far as it may. The runs themselves begin when the loop is back."""
-        while self._waiting and len(self._runs) < self._limit:
-            seq, work = self._waiting.popleft()
-            if not self._slot.begin(seq):
-                continue
-            started_at = self._slot.started_at
-            self._say(frame(Started(seq, started_at)))
-            name = f"{work.method_name} {work.id}"
-            self._runs[seq] = self._loop.create_task(self._run(seq, work, started_at), name=name)
+        self._is_to_start = False
+        while (room := min(len(self._waiting), self._limit - len(self._runs))) > 0:
+            works = dict(self._waiting.popleft() for _ in range(room))
+            if begun := self._slot.begin_all(list(works)):
+                started_at = self._slot.started_at
+                self._say(frame(Started(list(begun), started_at)))
+                for seq in begun:
+                    self._run_beside(seq, works[seq], started_at)
+        self._stop_when_idle()  # all that waited may have been taken back
+
+    def _run_beside(self, seq: int, work: Work, started_at: int) -> None:
+        name = f"{work.method_name} {work.id}"
+        self._runs[seq] = self._loop.create_task(self._run(seq, work, started_at), name=name)
+
+    def _start_soon(self) -> None:
+        """Starts others in the place of all that end in this turn of the loop."""
+        if self._waiting and not self._is_to_start:
+            self._is_to_start = True
+            self._loop.call_soon(self._start)
 
     def _say(self, data: bytes) -> None:
         """Tells the supervisor, all of one turn of the loop in one write."""
@@ -114,7 +126,7 @@ class AsyncChild:
             self._say(self._journal.note(work, ended))
         self._interrupted.discard(seq)
         del self._runs[seq]
-        self._start()
+        self._start_soon()
         self._stop_when_idle()
 
     async def _execute(self, seq: int, work: Work) -> Ending | None:

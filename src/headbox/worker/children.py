@@ -54,7 +54,9 @@ class Child:
         """Whether a run that was told to end has not, and the child may have to be killed for it."""
         if self.is_sync:
             return bool(self.interruptions)
-        return any(interruption.repeat_at > interruption.since + REPEAT for interruption in self.interruptions.values())
+        return bool(self.interruptions) and any(
+            interruption.repeat_at > interruption.since + REPEAT for interruption in self.interruptions.values()
+        )
 
     def add(self, seq: int, task: Work) -> None:
         """The run was handed to it."""

@@ -53,7 +53,7 @@ class Dispatcher:
         self.cancel_grace = settings.cancel_grace * 1000
         self.child_runs = settings.child_runs
         self.children: dict[int, Child] = {}
-        self.async_names: tuple[str, ...] = ()
+        self.async_names: Collection[str] = frozenset()
         self.pace = Pace()
         self.async_pace = Pace()
         self._shelf: deque[Shelved] = deque()
@@ -217,7 +217,7 @@ class Dispatcher:
         return None
 
     def _choose_async(self, task: Work) -> Child | None:
-        if not self._fits(task.weight, self.weight):
+        if task.weight and not self._fits(task.weight, self.weight):
             return None
         for child in self.children.values():
             if not child.is_sync and child.may_get_runs and not (task.losses and child.runs):

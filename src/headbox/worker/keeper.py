@@ -141,9 +141,8 @@ class Keeper:
             case Progressed(seq, progress):
                 if (task := child.runs.get(seq)) is not None:
                     self._ledger.progress(task, progress)
-            case Started(seq, started_at):
-                if seq in child.runs:
-                    child.started[seq] = started_at
+            case Started(seqs, started_at):
+                child.started |= dict.fromkeys((seq for seq in seqs if seq in child.runs), started_at)
             case Unknown(seq):
                 if (task := child.drop(seq)) is not None:
                     self._lack(task)

@@ -137,9 +137,9 @@ class ChildFailed(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Started(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=3):
-    """An async child has started a run. (Of a sync child the slot says so.)"""
+    """An async child has started runs. (Of a sync child the slot says so.)"""
 
-    seq: int
+    seqs: list[int]
     started_at: int
 
 

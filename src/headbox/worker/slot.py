@@ -8,6 +8,7 @@ import fcntl
 import mmap
 import os
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 STARTED, STARTED_AT, ENDED, WITHDRAWN, INTERRUPT, REASON, DEADLINE = range(7)
@@ -26,7 +27,7 @@ class Slot:
     that belong together are read under the lock. Sequence numbers start at 1 and grow from run to run.
 
     The lock is a record lock, so it excludes the other process, not another thread of one's own: in each process one
-    thread alone may call `begin`, `take_back` and `in_progress`.
+    thread alone may call `begin`, `begin_all`, `take_back` and `in_progress`.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -59,6 +60,21 @@ class Slot:
             words[STARTED_AT] = time.monotonic_ns()
             words[STARTED] = seq
             return True
+        finally:
+            fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
+
+    def begin_all(self, seqs: Sequence[int]) -> Sequence[int]:
+        """Notes that runs start now, all at once; their numbers ascend. Those that may."""
+        words = self._words
+        fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
+        try:
+            if words[DEADLINE] and _boot_time() > words[DEADLINE]:
+                return ()
+            begun = [seq for seq in seqs if seq > words[WITHDRAWN]]
+            if begun:
+                words[STARTED_AT] = time.monotonic_ns()
+                words[STARTED] = begun[-1]
+            return begun
         finally:
             fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
 

@@ -63,7 +63,7 @@ class Supervisor:
         self._dispatcher = Dispatcher(settings)
         callables = ready.callables if ready else []
         self._known = frozenset(names(callables))
-        self._dispatcher.async_names = names([published for published in callables if published.is_async])
+        self._dispatcher.async_names = frozenset(names([published for published in callables if published.is_async]))
         self._journals = Journals()
         self._keeper: Keeper | None = None
         if nursery is not None:

@@ -17,7 +17,7 @@ from headbox.domain.task import Work
 from headbox.worker.child_link import ChildLink
 from headbox.worker.journal import JournalFile, Journals
 from headbox.worker.nursery import Gone, Nursery
-from headbox.worker.protocol import ChildReady, Ended, Exited, Failed, FromChild, FromForkserver, Kind, Ready
+from headbox.worker.protocol import ChildReady, Ended, Exited, Failed, FromChild, FromForkserver, Kind, Ready, Started
 
 PATIENCE = 30  # seconds; nothing here takes that long
 Message = TypeVar("Message")
@@ -62,6 +62,10 @@ class Family:
 
     def ended(self, link: ChildLink) -> Ended:
         return self.hear(link, Ended)
+
+    def started(self, link: ChildLink) -> list[int]:
+        """The runs that an async child has said to have started."""
+        return [seq for message in self.heard[link.number] if isinstance(message, Started) for seq in message.seqs]
 
     def exited(self, link: ChildLink) -> Exited:
         """The child's death, after all it has said was heard."""

@@ -84,7 +84,7 @@ def test_a_task_that_holds_the_interpreter_dies_by_the_kill(family: Any, work: A
 def test_an_async_task_that_blocks_the_loop_dies_by_the_kill(family: Any, work: Any) -> None:
     child = family.child("async")
     seqs = child.hand([work.sleep_async(), work.block_the_loop()])
-    family.until(lambda: len(family.heard[child.number]) == 2)
+    family.until(lambda: family.started(child) == [*seqs])
     child.interrupt(seqs[1], Reason.CANCEL)
     family.nursery.kill(child.number)
     assert family.exited(child).status == -signal.SIGKILL

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headbox.domain.task import Work
-from headbox.worker.protocol import ChildFailed, Ended, Progressed, Reason, Started, Unknown
+from headbox.worker.protocol import ChildFailed, Ended, Progressed, Reason, Unknown
 
 
 def test_a_chunk_runs_in_order_and_each_end_is_reported(family: Any, work: Any) -> None:
@@ -113,7 +113,7 @@ def test_async_tasks_run_at_the_same_time_each_as_itself(family: Any, tmp_path: 
     ends = {family.ended(child).seq for _ in seqs}
     assert ends == {*seqs}
     heard = family.heard[child.number]
-    assert [message.seq for message in heard if isinstance(message, Started)] == [*seqs]
+    assert family.started(child) == [*seqs]
     reports = [message for message in heard if isinstance(message, Progressed)]
     assert sorted(reports, key=lambda report: report.seq) == [Progressed(seq, f'"{seq}"') for seq in seqs]
 
@@ -124,13 +124,13 @@ def test_an_async_child_has_no_more_runs_in_progress_than_it_may(family: Any, wo
     first, second, third, fourth = child.hand([work.sleep_async() for _ in range(4)])
     child.interrupt(first, Reason.CANCEL)
     assert family.ended(child).seq == first
-    family.until(lambda: sum(isinstance(message, Started) for message in family.heard[child.number]) == 3)
+    family.until(lambda: family.started(child) == [first, second, third])
     assert child.take_back() == third
     child.interrupt(second, Reason.CANCEL)
     child.interrupt(third, Reason.CANCEL)
     child.stop()
     assert family.exited(child).status == 0
-    assert fourth not in {message.seq for message in family.heard[child.number]}
+    assert fourth not in family.started(child)
 
 
 def test_an_async_run_is_canceled_alone(family: Any, work: Any) -> None:
