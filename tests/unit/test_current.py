@@ -11,7 +11,7 @@ import pytest
 
 from headbox.domain.errors import PayloadRefused
 from headbox.storage.payload import Payloads
-from headbox.task_queue.current import MAX_PROGRESS, CurrentTask, current_task, running
+from headbox.task_queue.current import MAX_PROGRESS, CurrentTask, Running, current_task
 
 
 class Recorder:
@@ -55,7 +55,7 @@ def test_the_latest_arrives_by_itself(recorder: Recorder) -> None:
 
 
 def test_the_latest_arrives_at_the_end_of_the_run_and_only_once(recorder: Recorder) -> None:
-    with running(recorder.task()) as task:
+    with Running(recorder.task()) as task:
         task.report(1)
         task.report(2)
     task.flush()
@@ -64,7 +64,7 @@ def test_the_latest_arrives_at_the_end_of_the_run_and_only_once(recorder: Record
 
 def test_the_latest_arrives_also_when_the_run_is_interrupted(recorder: Recorder) -> None:
     def interrupted() -> None:
-        with running(recorder.task()) as task:
+        with Running(recorder.task()) as task:
             task.report(1)
             task.report(2)
             raise KeyboardInterrupt
@@ -88,10 +88,10 @@ def test_too_much_progress_is_refused_with_both_sizes(recorder: Recorder) -> Non
 
 
 def test_each_context_has_its_own_task(recorder: Recorder) -> None:
-    with running(recorder.task()) as outer:
+    with Running(recorder.task()) as outer:
 
         def nested() -> CurrentTask:
-            with running(recorder.task()) as inner:
+            with Running(recorder.task()) as inner:
                 assert current_task() is inner
                 return inner
 

@@ -18,7 +18,7 @@ from headbox.domain.errors import Discard, HeadboxError, Interrupted, PayloadRef
 from headbox.domain.iso8601 import MAX_SPAN
 from headbox.domain.task import SECOND, Span, Work
 from headbox.storage.payload import Payloads, binding
-from headbox.task_queue.current import CurrentTask, running
+from headbox.task_queue.current import CurrentTask, Running
 from headbox.task_queue.importing import importing
 from headbox.task_queue.registry import Registration, Registry
 
@@ -55,7 +55,7 @@ def execute(registry: Registry, payloads: Payloads, work: Work, send_progress: C
     Raises UnknownCallable where the application lacks the callable, and lets Interrupted pass; whatever else the task
     raises, SystemExit included, is how it ended.
     """
-    with running(_current(payloads, work, send_progress)) as current:
+    with Running(_current(payloads, work, send_progress)) as current:
         registration = None
         try:
             registration, function = resolve(registry, payloads, work)
@@ -81,7 +81,7 @@ async def execute_async(
     """As `execute`, on the running event loop. CancelledError passes if this asyncio task was asked to cancel."""
     import asyncio
 
-    with running(_current(payloads, work, send_progress)) as current:
+    with Running(_current(payloads, work, send_progress)) as current:
         registration = None
         try:
             registration, function = resolve(registry, payloads, work)
