@@ -31,7 +31,7 @@ from headbox.web.ui.wording import show_number
 BATCH: Final = 500  # tasks changed in one transaction
 PATIENCE: Final = 20.0  # seconds that one form may work; it says what is left
 LISTED: Final = 10  # tasks that the confirmation names
-COUNTED: Final = 10_000  # beyond that it only says that there are more
+COUNTED: Final = 250_000  # a quarter of a second or so; beyond that it only says that there are more
 
 
 class Verb(msgspec.Struct, frozen=True):
