@@ -120,6 +120,8 @@ class SQLiteDatabase:
                     connection.execute("PRAGMA query_only=ON")
                 else:
                     connection.execute("PRAGMA cache_size=-16384")  # of the one writer; readers may be many
+                    # The file of a log that was once long stays as long, and each commit would see it so.
+                    connection.execute(f"PRAGMA journal_size_limit={CHECKPOINT_BYTES}").fetchone()
             except BaseException:
                 connection.close()
                 raise
