@@ -1,4 +1,5 @@
-"""The two tasks that a fresh database has (the document's sample, A.20.4): they cull the audit log and the history."""
+"""The two tasks that a fresh database has (the document's sample, A.20.4): they cull the audit log and the history. And
+how the history is culled."""
 
 from __future__ import annotations
 
@@ -42,3 +43,13 @@ def _daily(name: str, offset: int, now: Instant) -> Task:
         enqueue_time=now,
         schedule_name=f"headbox:{name}",
     )
+
+
+def cull_history(tx: Transaction, before: Instant, runs_per_schedule: int, limit: int) -> int:
+    """Deletes archived runs that ended before that time, and of each schedule all but its newest; the number of them,
+    at most `limit`."""
+    culled = int(tx.change("cull_history", before=before, limit=limit))
+    for id, run in tx.all("long_schedules", runs=runs_per_schedule):
+        if culled < limit:
+            culled += tx.change("cull_runs", id=id, run=run - runs_per_schedule, limit=limit - culled)
+    return culled

@@ -1,5 +1,5 @@
 """How far jobs are, at a bounded cost however many there are and however many tasks they have: each is found by the
-index of jobs, and a reading is a few statements that count so many rows and no more."""
+index of jobs, and a reading is a few statements that count so many rows and no more. And how one is canceled."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from headbox.domain.task import Instant, Span
+from headbox.storage import lifecycle, reading
 from headbox.storage.database import Transaction
-from headbox.storage.records import JobCounts
+from headbox.storage.records import JobCancellation, JobCounts
 
 LEAST: Final = 2_000  # rows of each job that are counted, incomplete ones and ended ones apart
 COUNTED: Final = 100_000  # rows of all jobs together: those that have more share what the others leave
@@ -87,3 +88,11 @@ def count(tx: Transaction, jobs: Sequence[Asked], limit: int) -> dict[Asked, Cou
         for place, kind, state, rows, tasks in tx.select(" UNION ALL ".join(parts), given):
             counts[jobs[place]].add(kind, state, int(rows), int(tasks))
     return counts
+
+
+def cancel(tx: Transaction, id: str, now: Instant, lifetime: Span, visible_to: str | None) -> JobCancellation:
+    """What of a job was complete already, and what is canceled now. UnknownName if it has no current task."""
+    job = reading.job(tx, now, lifetime, id, visible_to)
+    canceled = lifecycle.cancel_all(tx, [task.id for task in job.tasks if task.finish_time is None], now)
+    done = {task.id for task in canceled}
+    return JobCancellation(id, [lifecycle.get(tx, task.id) for task in job.tasks if task.id not in done], canceled)

@@ -15,7 +15,18 @@ from headbox.domain.statistics import Period, QueueCounts, Statistics
 from headbox.domain.task import SECOND, Instant, Span, Task
 from headbox.domain.waiting import Surroundings
 from headbox.identifiers import earliest_id
-from headbox.storage import accounts, exchange, jobs, lifecycle, presence, queues, reading, statistics, surroundings
+from headbox.storage import (
+    accounts,
+    exchange,
+    housekeeping,
+    jobs,
+    lifecycle,
+    presence,
+    queues,
+    reading,
+    statistics,
+    surroundings,
+)
 from headbox.storage.database import Database, Transaction
 from headbox.storage.feed import Feed
 from headbox.storage.records import (
@@ -97,15 +108,7 @@ class SQLStore:
         return self._change(lambda tx: lifecycle.reschedule(self._database, tx, id, scheduler, now), now)
 
     def cancel_job(self, job_id: str, now: Instant, visible_to: str | None = None) -> JobCancellation:
-        def cancel_job(tx: Any) -> JobCancellation:
-            job = reading.job(tx, now, self._finished_lifetime, job_id, visible_to)
-            current = [task.id for task in job.tasks if task.finish_time is None]
-            canceled = lifecycle.cancel_all(tx, current, now)
-            done = {task.id for task in canceled}
-            completed = [lifecycle.get(tx, task.id) for task in job.tasks if task.id not in done]
-            return JobCancellation(job_id, completed, canceled)
-
-        return self._change(cancel_job, now)
+        return self._change(lambda tx: jobs.cancel(tx, job_id, now, self._finished_lifetime, visible_to), now)
 
     def change_found(self, event: TaskEvent, filter: Filter, now: Instant, limit: int | None = None) -> Iterator[Task]:
         place: reading.Cursor | None = reading.Cursor("")
@@ -293,15 +296,7 @@ class SQLStore:
     # culling
 
     def cull_history(self, before: Instant, runs_per_schedule: int, limit: int) -> int:
-        def cull(tx: Any) -> int:
-            culled = int(tx.change("cull_history", before=before, limit=limit))
-            for id, run in tx.all("long_schedules", runs=runs_per_schedule):
-                if culled < limit:
-                    oldest = run - runs_per_schedule
-                    culled += tx.change("cull_runs", id=id, run=oldest, limit=limit - culled)
-            return culled
-
-        return self._database.write(cull)
+        return self._database.write(lambda tx: housekeeping.cull_history(tx, before, runs_per_schedule, limit))
 
     def cull_audited_events(self, before: Instant, limit: int) -> int:
         return self._database.write(lambda tx: tx.change("cull_audited_events", before=before, limit=limit))
