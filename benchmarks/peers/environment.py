@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from benchmarks.peers.catalogue import Peer
 
 PLACE: Final = Path(__file__).parent.parent / ".peers"
 INSTALL_SECONDS: Final = 300
+NEWEST_MINOR: Final = 30  # of Python 3, up to which an interpreter is looked for
 
 
 class Unavailable(Exception):
@@ -21,18 +23,34 @@ class Unavailable(Exception):
 
 def install(name: str, peer: Peer) -> Path:
     """The `bin` folder of the peer's environment."""
-    if sys.version_info < peer.python:
-        needed = ".".join(map(str, peer.python))
-        raise Unavailable(f"needs Python {needed}, and this is {sys.version_info.major}.{sys.version_info.minor}")
+    python = interpreter(peer.python)
     folder = PLACE / name
     digest = hashlib.sha256("\n".join(peer.requirements).encode()).hexdigest()
     mark = folder / ".installed"
     if not mark.exists() or mark.read_text() != digest:
         shutil.rmtree(folder, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", str(folder)])
+        _run([python, "-m", "venv", str(folder)])
         _run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *peer.requirements])
         mark.write_text(digest)
     return folder / "bin"
+
+
+def interpreter(oldest: tuple[int, int]) -> str:
+    """This Python, or where a peer needs a newer one the first such that the machine has: on the PATH, or by pyenv."""
+    if sys.version_info >= oldest:
+        return sys.executable
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders = [*os.get_exec_path(), *(str(version / "bin") for version in sorted(root.glob("versions/*")))]
+    for minor in range(oldest[1], NEWEST_MINOR):
+        for folder in folders:
+            found = shutil.which(f"python3.{minor}", path=folder)
+            # A shim of pyenv is on the PATH for versions, too, that it then refuses to run.
+            if found and not subprocess.run([found, "-c", "import ensurepip, venv"], capture_output=True).returncode:
+                return found
+    needed = ".".join(map(str, oldest))
+    raise Unavailable(
+        f"needs Python {needed}, and this is {sys.version_info.major}.{sys.version_info.minor}; nor is there another"
+    )
 
 
 def _run(command: list[str]) -> None:

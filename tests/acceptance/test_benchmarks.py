@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.figures import FIGURES, HEADBOX, Results
+from benchmarks.peers.environment import Unavailable, interpreter
 
 RUNS = {
     "SQLite": ("W1", "W2", "W3", "W4", "W5", "W7", "W9", "W10"),
@@ -38,3 +39,18 @@ def test_the_workloads_run_and_their_tables_come_out(database: str, tmp_path: Pa
     for workload in RUNS[database]:
         assert f"## {workload}: " in page and f"\n{workload}  " in done.stdout
         ElementTree.parse(tmp_path / "images" / f"performance-{workload.lower()}.svg")
+
+
+def test_a_peer_that_needs_a_newer_python_gets_one_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = (3, sys.version_info.minor + 1)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "shims"))
+    assert interpreter((3, 11)) == sys.executable
+    with pytest.raises(Unavailable, match=f"needs Python 3.{newer[1]}"):
+        interpreter(newer)
+    for place, status in (("shims", 127), ("versions/3.x/bin", 0)):
+        stand_in = tmp_path / place / f"python3.{newer[1]}"
+        stand_in.parent.mkdir(parents=True)
+        stand_in.write_text(f"#!/bin/sh\nexit {status}\n")
+        stand_in.chmod(0o755)
+    assert interpreter(newer) == str(stand_in)
