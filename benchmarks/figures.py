@@ -76,12 +76,20 @@ FIGURES: Final = {
     "w8.statistics": Figure("W8", "GET of the statistics", "/s"),
     "w9.share": Figure("W9", "share of the ideal schedule", "×"),
     "w10.single": Figure("W10", "single enqueue", "×"),
+    "w10.threads": Figure("W10", "enqueue from sixteen threads", "×"),
     "w10.bulk": Figure("W10", "bulk enqueue", "×"),
     "w10.sync": Figure("W10", "drain, synchronous", "×"),
     "w10.async": Figure("W10", "drain, async", "×"),
     "w10.start": Figure("W10", "start, p50", "×"),
+    "w10.lateness": Figure("W10", "lateness, p50", "×"),
+    "w10.memory": Figure("W10", "memory of an idle worker", "×"),
+    "w10.backlog": Figure("W10", "drain of a backlog", "×"),
+    "w10.recovered": Figure("W10", "recovery after kill -9", "×"),
     "w10.get": Figure("W10", "GET of one task", "×"),
     "w10.list": Figure("W10", "GET of a list", "×"),
+    "w10.post": Figure("W10", "POST of a task", "×"),
+    "w10.statistics": Figure("W10", "GET of the statistics", "×"),
+    "w10.mixed": Figure("W10", "mixed work", "×"),
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.figures import Measured
-from benchmarks.scene import Site
+from benchmarks.scene import Scene, Site
 from benchmarks.sizes import Sizes
 from benchmarks.workloads.times import quantile
 from headbox import AtScheduler
@@ -16,14 +16,15 @@ from headbox import AtScheduler
 def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
     """Quantiles in milliseconds, of few tasks and of many."""
     for kind, count in (("", sizes.scheduled), ("many_", sizes.scheduled_many)):
-        times = lateness(site, count, sizes.schedule_seconds)
+        with site.scene() as scene:
+            times = lateness(scene, count, sizes.schedule_seconds)
         yield Measured(f"w4.{kind}p50", quantile(times, 0.5))
         yield Measured(f"w4.{kind}p99", quantile(times, 0.99))
 
 
-def lateness(site: Site, count: int, seconds: float) -> list[float]:
+def lateness(scene: Scene, count: int, seconds: float) -> list[float]:
     """How late each task began, in milliseconds."""
-    with site.scene() as scene, scene.worker():
+    with scene.worker():
         enqueueing = min(1.0, seconds) + count / 10_000  # seconds until the first is due
         first = time.time_ns() // 1000 + int(enqueueing * 1e6)
         due = {number: first + int(number * seconds * 1e6 / count) for number in range(count)}

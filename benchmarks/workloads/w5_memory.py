@@ -17,7 +17,7 @@ WAITING = 20_000  # tasks at a time
 
 def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
     """Megabytes, and per cent of a core."""
-    settle = min(SETTLE, sizes.idle_seconds)
+    settle = settling(sizes)
     with site.scene() as scene, scene.worker() as worker:
         time.sleep(settle)
         yield Measured("w5.worker", memory(worker.pid))
@@ -29,6 +29,11 @@ def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
         before = cpu_seconds(service.pid)
         time.sleep(sizes.idle_seconds)
         yield Measured("w5.idle", (cpu_seconds(service.pid) - before) / sizes.idle_seconds * 100)
+
+
+def settling(sizes: Sizes) -> float:
+    """Seconds to wait before a process is looked at."""
+    return min(SETTLE, sizes.idle_seconds)
 
 
 def work_off(scene: Scene, pid: int, count: int) -> float:

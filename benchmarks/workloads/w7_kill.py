@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from benchmarks.figures import Measured
 from benchmarks.scene import Scene, Site
@@ -17,25 +18,39 @@ SECONDS = 0.05  # that each task takes
 def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
     """Numbers of tasks, and seconds from the restart."""
     with site.scene() as scene:
-        call = scene.application.rest.call
-        tasks = scene.queue.enqueue_many(call(number, SECONDS) for number in range(sizes.killed))
-        numbers = {task.id: number for number, task in enumerate(tasks)}
-        with scene.worker() as worker:
-            scene.wait_until(lambda: len(scene.begun()) >= sizes.killed // 2, 0.005)
-            worker.kill()
-            worker.wait()
-        cut_short = {numbers[id] for (id,) in scene.tables.rows("SELECT id FROM headbox_tasks WHERE state = 'running'")}
-        restarted = time.time_ns()
-        with scene.worker():
-            scene.wait_until_empty(method_name="rest")
-        yield from judge(scene, sizes.killed, cut_short, restarted)
+        kept = kill(scene, sizes.killed)
+    yield Measured("w7.lost", kept.lost)
+    yield Measured("w7.twice", kept.twice)
+    yield Measured("w7.recovered", kept.recovered)
 
 
-def judge(scene: Scene, count: int, cut_short: set[int], restarted: int) -> Iterator[Measured]:
-    """What the journal and the history say."""
+class Kept(NamedTuple):
+    """What became of the tasks: how many were lost or began twice, and the seconds until all ran again."""
+
+    lost: int
+    twice: int
+    recovered: float
+
+
+def kill(scene: Scene, count: int) -> Kept:
+    """Kills a worker half-way, and starts another."""
+    since = scene.queue.clock.now()
+    call = scene.application.rest.call
+    tasks = scene.queue.enqueue_many(call(number, SECONDS) for number in range(count))
+    numbers = {task.id: number for number, task in enumerate(tasks)}
+    with scene.worker() as worker:
+        scene.wait_until(lambda: len(scene.begun()) >= count // 2, 0.005)
+        worker.kill()
+        worker.wait()
+    cut_short = {numbers[id] for (id,) in scene.tables.rows("SELECT id FROM headbox_tasks WHERE state = 'running'")}
+    restarted = time.time_ns()
+    with scene.worker():
+        scene.wait_until_empty(method_name="rest")
     begun = scene.begun()
-    (finished,) = scene.tables.rows("SELECT count(DISTINCT id) FROM headbox_task_history WHERE state = 'finished'")[0]
+    ended = f"SELECT count(DISTINCT id) FROM headbox_task_history WHERE state = 'finished' AND finish_time >= {since}"
     again = {number: began for number, began in begun if began >= restarted and number in cut_short}
-    yield Measured("w7.lost", count - finished)
-    yield Measured("w7.twice", sum(times > 1 for times in Counter(number for number, _ in begun).values()))
-    yield Measured("w7.recovered", (max(again.values(), default=restarted) - restarted) / 1e9)
+    return Kept(
+        lost=count - scene.tables.rows(ended)[0][0],
+        twice=sum(times > 1 for times in Counter(number for number, _ in begun).values()),
+        recovered=(max(again.values(), default=restarted) - restarted) / 1e9,
+    )

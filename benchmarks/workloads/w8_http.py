@@ -22,6 +22,7 @@ from headbox.web.accounts import ensure_admin, issue_local_token
 CONNECTIONS = 16
 LIST_CONNECTIONS = 2
 LIVE = "headbox_tasks"
+NEW_TASK = json.dumps({"method_name": "nothing"}).encode()
 
 
 def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
@@ -38,9 +39,8 @@ def measure(site: Site, sizes: Sizes) -> Iterator[Measured]:
                 yield Measured("w8.statistics", client.rate("GET", "/statistics/", sizes.http_seconds, CONNECTIONS))
             yield Measured("w8.list", list_rate(scene, client, task, sizes))
             yield Measured("w8.growth", list_growth(scene, client, pid, task, sizes))
-            body = json.dumps({"method_name": "nothing"}).encode()
             yield from pages(scene, client, task, sizes)
-            yield Measured("w8.post", client.rate("POST", "/tasks/", sizes.http_seconds, CONNECTIONS, body))
+            yield Measured("w8.post", client.rate("POST", "/tasks/", sizes.http_seconds, CONNECTIONS, NEW_TASK))
 
 
 def list_rate(scene: Scene, client: Client, task: str, sizes: Sizes) -> float:
