@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BATCH = 500
 BYTES = {"sqlite": 300, "postgresql": 520}  # of a no-op task, indexes included, and a tenth more
+STATEMENTS = {"sqlite": 4, "postgresql": 1}  # of one enqueue; SQLite's begin and commit are two
 
 
 @pytest.fixture
@@ -97,6 +98,15 @@ def test_a_turn_costs_the_same_statements_however_many_tasks_it_moves(scene: Sce
         hand = turn(scene, hand, 10)
         costs.append(sum("pg_notify" not in statement for statement in said))  # told at most once in a while
     assert costs[0] == costs[1]
+
+
+def test_one_task_is_enqueued_in_one_transaction_and_without_arrays(scene: Scene, said: list[str]) -> None:
+    task = scene.task()
+    begin(scene, said)
+    scene.store.enqueue([task], scene.now)
+    asked = [statement for statement in said if "pg_notify" not in statement]
+    assert len(asked) == STATEMENTS[scene.store.url.partition(":")[0]]
+    assert not any("unnest" in statement or statement.count("%(") > 20 for statement in asked)
 
 
 def test_many_tasks_are_enqueued_in_one_transaction_and_few_statements(scene: Scene, said: list[str]) -> None:

@@ -6,12 +6,12 @@ from importlib.resources import files
 import pytest
 
 from headbox.domain.task import FIELDS
-from headbox.storage.queries import COLUMN_TYPES, formatted, load, numbered, of_rows, parameters
+from headbox.storage.queries import COLUMN_TYPES, formatted, load, numbered, of_arrays, of_rows, parameters
 from headbox.storage.tally import CHANGE
 
 DIALECTS = ("sqlite", "postgres")
 # Statements over a set of rows: SQLite sees what differs in it as JSON, PostgreSQL one array for each column.
-BATCHES = {"add_task", "archive_ends", "delete_ends", "take_ends"}
+BATCHES = {"archive_ends", "delete_ends", "take_ends"}
 
 # PostgreSQL asks many levels in one statement, and alone steps over what is gone (storage/postgres/frontier.py).
 BEGUN = {"claim": {"due_time", "id", "limit", "passed", "most_bytes"}, "passed_over": {"due_time", "id"}}
@@ -93,4 +93,15 @@ def test_what_differs_between_rows_is_taken_from_json_and_the_rest_is_bound() ->
     )
     assert of_rows(statement, ("args",)) == (
         "SELECT :id, :queue, CAST(given.value AS BLOB) FROM json_each(:rows) AS given WHERE ended = :id"
+    )
+
+
+def test_what_differs_between_rows_comes_as_arrays_and_what_is_nothing_not_at_all() -> None:
+    statement = "SELECT :id, :queue, :args, :now FROM :rows AS given WHERE ended = :id"
+    assert of_arrays(statement, ("id", "args"), ("queue",)) == (
+        "SELECT given.id, :queue::text, given.args, :now FROM unnest(:id::text[], :args::bytea[]) AS given (id, args)"
+        " WHERE ended = given.id"
+    )
+    assert of_arrays(statement, (), ("id", "queue")) == (
+        "SELECT :id::text, :queue::text, NULL, :now FROM (SELECT) AS given WHERE ended = :id::text"
     )

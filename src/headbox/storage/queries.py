@@ -42,7 +42,6 @@ _MACROS = {
     "kept": ", ".join(KEPT),
     "enqueued": ", ".join(ENQUEUED),
     "enqueued_values": ", ".join(f":{field}" for field in ENQUEUED),
-    "enqueued_arrays": ", ".join(f":{field}::{COLUMN_TYPES[field]}[]" for field in ENQUEUED),
     "kept_of_task": ", ".join(f"task.{field}" for field in KEPT),
     "ready": "state IN ('waiting', 'reset') AND held = 0",
     "lookahead": str(LOOKAHEAD),
@@ -63,6 +62,7 @@ _DIALECTS: Final[Mapping[str, Mapping[str, str]]] = {
         "time": ":now",
         "roll": "group_concat(id)",
         "payload_bytes": "coalesce(length(args), 0) + coalesce(length(kwargs), 0)",
+        "rows": "json_each(:rows)",
         "unfolded": "id > CAST(:since AS INTEGER)",
         "foldable": "id > CAST(:since AS INTEGER) AND id < (SELECT max(id) FROM headbox_changes)"
         " AND NOT time BETWEEN :before AND :now",
@@ -78,6 +78,7 @@ _DIALECTS: Final[Mapping[str, Mapping[str, str]]] = {
         "time": "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
         "roll": "md5(string_agg(id, ',' ORDER BY id))",
         "payload_bytes": "coalesce(octet_length(args), 0) + coalesce(octet_length(kwargs), 0)",
+        "rows": ":rows",
         "unfolded": "xid >= :since::text::xid8",
         "foldable": "xid >= :since::text::xid8 AND NOT time BETWEEN :before AND :now",
     },
@@ -133,6 +134,26 @@ def of_rows(statement: str, varying: tuple[str, ...]) -> str:
         return f"CAST({element} AS BLOB)" if COLUMN_TYPES[match[1]] == "bytea" else element
 
     return _PARAMETER.sub(place, statement)
+
+
+@lru_cache(256)
+def of_arrays(statement: str, varying: tuple[str, ...], common: tuple[str, ...]) -> str:
+    """The same for PostgreSQL: `:rows` as one array for each of `varying`, what they have in `common` as parameters of
+    its columns' types, and nothing in place of the other columns. Where nothing differs the rows are one."""
+    arrays = ", ".join(f":{name}::{COLUMN_TYPES[name]}[]" for name in varying)
+
+    def place(match: re.Match[str]) -> str:
+        name = match[1]
+        if name == "rows":
+            return f"unnest({arrays})" if varying else "(SELECT)"
+        if name in varying:
+            return f"given.{name}"
+        if name not in COLUMN_TYPES:
+            return match[0]
+        return f":{name}::{COLUMN_TYPES[name]}" if name in common else "NULL"
+
+    columns = f" AS given ({', '.join(varying)})" if varying else " AS given"
+    return _PARAMETER.sub(place, statement).replace(" AS given", columns, 1)
 
 
 @lru_cache(1024)  # those made from filters are of many kinds

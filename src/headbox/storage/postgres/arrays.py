@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from struct import Struct
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import psycopg
 from psycopg.adapt import AdaptersMap, Buffer, Dumper
@@ -103,6 +103,22 @@ def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Co
     """The rows as one column for each name."""
     kinds = [_KINDS[COLUMN_TYPES[name]][0] for name in names]
     return {name: kind(values) for name, kind, values in zip(names, kinds, zip(*rows, strict=True), strict=True)}
+
+
+class Set(NamedTuple):
+    """A set of rows: a column for each name whose values differ, and the values that all have in common, if any."""
+
+    varying: dict[str, Column]
+    common: dict[str, Any]
+
+
+def as_set(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Set:
+    """The rows as a set. An array costs more to send and to read than a value, and most values of tasks that are
+    enqueued together are the same."""
+    given = columns(names, rows) if len(rows) > 1 else {}
+    varying = {name: column for name, column in given.items() if column.count(column[0]) < len(rows)}
+    common = {name: value for name, value in zip(names, rows[0], strict=True) if value is not None}
+    return Set(varying, {name: common[name] for name in common if name not in varying} if varying else common)
 
 
 _NARROW: Final[Mapping[str, str]] = {"run": "int4", "priority": "int2"}

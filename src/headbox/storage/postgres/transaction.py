@@ -15,12 +15,12 @@ from psycopg.rows import tuple_row
 from headbox.domain import statistics
 from headbox.domain.task import WORK, Instant, Task, Work
 from headbox.storage.database import Ask, Level, Row, Rows
-from headbox.storage.postgres.arrays import Column, Integers, adapt_columns, columns, copy_types
+from headbox.storage.postgres.arrays import Column, Integers, adapt_columns, as_set, columns, copy_types
 from headbox.storage.postgres.connections import Connection, adapt
 from headbox.storage.postgres.errors import Collision
 from headbox.storage.postgres.frontier import Frontier, Start, as_starts
 from headbox.storage.postgres.notices import News
-from headbox.storage.queries import ENQUEUED, formatted, load, payload_bytes
+from headbox.storage.queries import ENQUEUED, formatted, load, of_arrays, payload_bytes
 from headbox.storage.tally import Tally
 
 COPY_ROWS = 200  # tasks from which on they are copied into the table
@@ -95,12 +95,9 @@ class PostgresTransaction:
     def batch(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> int:
         if not rows:
             return 0
-        given = columns(names, rows)
         if name == "add_task":
-            self.news.queues.update(given["queue"])
-            if len(rows) >= COPY_ROWS and self._undo is None and not self._may_have_ended(given["id"]):
-                return self._copy(names, rows)
-        return self.change(name, **given, **parameters)
+            return self._add_tasks(names, rows)
+        return self.change(name, **columns(names, rows), **parameters)
 
     def batch_rows(self, name: str, /, names: tuple[str, ...], rows: Rows, **parameters: Any) -> list[Row]:
         return self._run(name, {**columns(names, rows), **parameters}).fetchall() if rows else []
@@ -152,6 +149,24 @@ class PostgresTransaction:
 
     # many tasks at once
 
+    def _add_tasks(self, names: tuple[str, ...], rows: Rows) -> int:
+        if len(rows) >= COPY_ROWS and self._undo is None:
+            ids, queues = itemgetter(names.index("id")), itemgetter(names.index("queue"))
+            if not self._may_have_ended([*map(ids, rows)]):
+                self.news.queues.update(map(queues, rows))
+                return self._copy(names, rows)
+        return self._run_set("add_task", names, rows, {}).rowcount
+
+    def _run_set(
+        self, name: str, names: tuple[str, ...], rows: Rows, parameters: Mapping[str, Any]
+    ) -> psycopg.Cursor[Row]:
+        """Runs a statement over a set of tasks that are accepted."""
+        varying, common = as_set(names, rows)
+        self.news.queues.update(varying.get("queue") or [common["queue"]])
+        common |= parameters
+        statement = of_arrays(load("postgres")[name], tuple(varying), tuple(common))
+        return self._execute(formatted(statement), common | varying)
+
     def _may_have_ended(self, ids: list[str]) -> bool:
         """Whether there are ended tasks among these ids; asked by one probe, so others in between count as well."""
         found = self._cursor.execute(_ENDED_BETWEEN, [min(ids), max(ids)]).fetchone()
@@ -175,8 +190,11 @@ class PostgresTransaction:
             return iter(cursor.execute(formatted(sql), parameters, binary=True).fetchall())
 
     def _run(self, name: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Row]:
+        return self._execute(self._statements[name], parameters)
+
+    def _execute(self, statement: bytes, parameters: Mapping[str, Any]) -> psycopg.Cursor[Row]:
         try:
-            return self._cursor.execute(self._statements[name], parameters, binary=True)
+            return self._cursor.execute(statement, parameters, binary=True)
         except errors.UniqueViolation as error:
             if self._undo is None:
                 raise Collision(f"another transaction was first: {error.diag.message_primary}") from error
@@ -209,13 +227,12 @@ class SingleStatement(PostgresTransaction):
 
     def enqueue(self, tasks: Sequence[Task], now: Instant) -> Any:
         """Accepts tasks and counts them; the same ids again change nothing."""
-        given = columns(ENQUEUED, [_enqueued(task) for task in tasks])
-        self.news.queues.update(given["queue"])
-        return self.change("enqueue", **given, now=now, counted=statistics.ENQUEUED)
+        rows = [_enqueued(task) for task in tasks]
+        return self._run_set("enqueue", ENQUEUED, rows, {"now": now, "counted": statistics.ENQUEUED}).rowcount
 
-    def _run(self, name: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[Row]:
+    def _execute(self, statement: bytes, parameters: Mapping[str, Any]) -> psycopg.Cursor[Row]:
         self._ask()
-        return super()._run(name, parameters)
+        return super()._execute(statement, parameters)
 
     def select(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
         self._ask()

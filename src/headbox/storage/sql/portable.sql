@@ -1,6 +1,13 @@
 -- Statements that both databases read alike. `{fields}` are the columns of a task, `{kept}` those that an end leaves as
 -- they are, `{ready}` the condition of the claim's index; what `{lock}` and the like stand for is in queries.py.
 
+-- add_task --
+-- Accepts tasks; the same id again changes nothing, even if the task has ended since. One for each of `rows`: what differs
+-- between them is taken from there (storage/sqlite/bulk.py, storage/postgres/arrays.py).
+INSERT INTO headbox_tasks ({enqueued}) SELECT {enqueued_values} FROM {rows} AS given
+WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = :id)
+ON CONFLICT (id) DO NOTHING
+
 -- live --
 -- The task that is not complete.
 SELECT {fields} FROM headbox_tasks WHERE id = :id{lock}

@@ -1,19 +1,11 @@
 -- Statements as PostgreSQL reads them; SQLite has the same under the same names. Batches come as one array for each name.
 -- `worker || ''` keeps an index from being used: the task is looked up by its id, whatever the statistics say.
 
--- add_task --
--- Accepts tasks; the same id again changes nothing, even if the task has ended since.
-INSERT INTO headbox_tasks ({enqueued})
-SELECT {enqueued} FROM unnest({enqueued_arrays}) AS given ({enqueued})
-WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = given.id)
-ON CONFLICT (id) DO NOTHING
-
 -- enqueue --
--- The same, and what that changes in how many tasks there are: a transaction in one statement.
+-- `add_task`, and what that changes in how many tasks there are: a transaction in one statement.
 WITH added AS (
-    INSERT INTO headbox_tasks ({enqueued})
-    SELECT {enqueued} FROM unnest({enqueued_arrays}) AS given ({enqueued})
-    WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = given.id)
+    INSERT INTO headbox_tasks ({enqueued}) SELECT {enqueued_values} FROM {rows} AS given
+    WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = :id)
     ON CONFLICT (id) DO NOTHING
     RETURNING queue, state
 )

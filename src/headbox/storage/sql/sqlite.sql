@@ -1,12 +1,5 @@
 -- Statements as SQLite reads them; PostgreSQL has the same under the same names and parameters.
 
--- add_task --
--- Accepts tasks; the same id again changes nothing, even if the task has ended since. One for each element of `rows`: what
--- differs between them is taken from there (storage/sqlite/bulk.py).
-INSERT INTO headbox_tasks ({enqueued}) SELECT {enqueued_values} FROM json_each(:rows) AS given
-WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = :id)
-ON CONFLICT (id) DO NOTHING
-
 -- record_start --
 -- A run has lasted long enough for its start to be worth recording.
 UPDATE headbox_tasks SET start_time = :start_time WHERE id = :id AND run = :run AND state = 'running' AND worker = :worker
