@@ -3,9 +3,10 @@
 
 -- add_task --
 -- Accepts tasks; the same id again changes nothing, even if the task has ended since. One for each of `rows`: what differs
--- between them is taken from there (storage/sqlite/bulk.py, storage/postgres/arrays.py).
+-- between them is taken from there (storage/sqlite/bulk.py, storage/postgres/arrays.py). The order has
+-- each looked up in the history by its key: as a join PostgreSQL would read all of it, if that was empty when it planned.
 INSERT INTO headbox_tasks ({enqueued}) SELECT {enqueued_values} FROM {rows} AS given
-WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = :id)
+WHERE (SELECT run FROM headbox_task_history AS ended WHERE ended.id = :id ORDER BY ended.id, run LIMIT 1) IS NULL
 ON CONFLICT (id) DO NOTHING
 
 -- live --

@@ -5,7 +5,7 @@
 -- `add_task`, and what that changes in how many tasks there are: a transaction in one statement.
 WITH added AS (
     INSERT INTO headbox_tasks ({enqueued}) SELECT {enqueued_values} FROM {rows} AS given
-    WHERE NOT EXISTS (SELECT 1 FROM headbox_task_history AS ended WHERE ended.id = :id)
+    WHERE (SELECT run FROM headbox_task_history AS ended WHERE ended.id = :id ORDER BY ended.id, run LIMIT 1) IS NULL
     ON CONFLICT (id) DO NOTHING
     RETURNING queue, state
 )

@@ -1,0 +1,64 @@
+"""A connection plans a statement once. What it planned while the history was empty, and known to be, must not read all
+of it when it is full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from headbox.domain.outcomes import Outcome
+from headbox.storage.postgres.store import PostgresStore
+from headbox.storage.records import ClaimRequest, Report
+from tests.postgres.conftest import NOON, a_task, a_worker
+
+UNPREPARED = 5  # times that psycopg runs a statement before it has it prepared
+MANY = 2000
+PAGES = b"""SELECT pg_stat_force_next_flush(),
+    sum(pg_stat_get_xact_blocks_fetched(indexrelid) + pg_stat_get_blocks_fetched(indexrelid))
+    FROM pg_index WHERE indrelid = CAST('headbox_task_history' AS regclass)"""
+
+
+@pytest.fixture
+def url(empty: str) -> str:
+    """Pages are counted, and others would have left theirs."""
+    return f"{empty}?options=-c%20plan_cache_mode%3Dforce_generic_plan"
+
+
+@pytest.fixture
+def planned(store: PostgresStore, admin: psycopg.Connection[Any]) -> PostgresStore:
+    """A store whose connection has planned all that `ask` does on an empty history."""
+    store.register(a_worker("w"), [], [], NOON)
+    admin.execute("VACUUM ANALYZE")
+    for _ in range(UNPREPARED + 1):
+        ask(store)
+    return store
+
+
+def ask(store: PostgresStore) -> None:
+    """What looks whether tasks have ended, or for a run that has."""
+    store.enqueue([a_task()], NOON)
+    store.enqueue([a_task(), a_task(callable="shop:send")], NOON)
+    store.run("no task's", 1)
+    store.exchange("w", Report(outcomes=[Outcome("no task's", 1, "succeed", NOON)]), None, NOON)
+
+
+def fill(store: PostgresStore) -> None:
+    store.enqueue([a_task() for _ in range(MANY)], NOON)
+    claims = store.exchange("w", Report(), ClaimRequest(queues=(), limit=MANY), NOON).claims
+    assert claims is not None and len(claims.tasks) == MANY
+    ended = [Outcome(task.id, task.run, "succeed", NOON, queue=task.queue) for task in claims.tasks]
+    store.exchange("w", Report(outcomes=ended), None, NOON)
+
+
+def pages_read(store: PostgresStore) -> int:
+    with store._server.connections.lend() as connection:
+        return int((connection.execute(PAGES).fetchone() or (0, 0))[1])
+
+
+def test_whether_a_task_has_ended_is_looked_up_whatever_was_known_of_the_history(planned: PostgresStore) -> None:
+    fill(planned)
+    before = pages_read(planned)
+    ask(planned)
+    assert pages_read(planned) - before <= 16  # each index is a few pages deep
