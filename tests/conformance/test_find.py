@@ -18,9 +18,10 @@ LIFETIME = HOUR
 
 
 def find(scene: Scene, **filter: Any) -> list[Task]:
-    """What the filter finds, asked in each of the four ways; the housekeeping left out."""
+    """What the filter finds, asked in each of the five ways; the housekeeping left out."""
     asked = Filter(**filter)
     found = list(scene.store.stream(asked, scene.now))
+    assert list(scene.store.rows(asked, scene.now, ("state", "id"))) == [(task.state, task.id) for task in found]
     assert scene.store.count(asked, scene.now) == len(found)
     assert scene.store.find(asked, scene.now, limit=1_000).tasks == found
     assert paged(scene.store, asked, scene.now, 2) == found

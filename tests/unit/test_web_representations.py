@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
+from headbox.domain.task import FIELDS as COLUMNS
 from headbox.domain.task import MINUTE, SECOND, Task
-from headbox.web.representations import DEFAULT_FIELDS, FIELDS, encode, encode_members, show_task, showing
+from headbox.web.representations import DEFAULT_FIELDS, FIELDS, Show, encode, show_task
 
 TASK = Task("id", 1, "waiting", "default", 0, 10 * SECOND, "shop:pack", "pack", enqueue_time=0)
 
 
 def shown(task: Task, *names: str, now: int = 0) -> dict[str, object]:
-    value: dict[str, object] = json.loads(encode(showing(names or FIELDS, now)(task)))
+    value: dict[str, object] = json.loads(encode(Show(names or FIELDS, now)(task)))
     return value
 
 
@@ -24,7 +24,7 @@ def test_the_default_fields_are_the_contracts_fifteen() -> None:
         "id", "job_id", "class_name", "method_name", "args", "state", "start_time", "finish_time", "result",
         "exception", "traceback", "progress", "scheduled_time", "scheduler", "snapshot_id",
     )  # fmt: skip
-    assert tuple(show_task(TASK)) == DEFAULT_FIELDS
+    assert tuple(shown(TASK, *DEFAULT_FIELDS)) == DEFAULT_FIELDS
 
 
 def test_every_field_can_be_shown_of_any_task() -> None:
@@ -77,7 +77,18 @@ def test_waiting_for_names_the_time_and_the_missing_callable() -> None:
     assert shown(replace(held, state="running", start_time=1), "waiting_for") == {"waiting_for": []}
 
 
-def test_members_are_an_array_without_its_brackets() -> None:
-    members = encode_members([TASK, TASK], showing(["id"], 0))
-    assert members == b'{"id":"id"},{"id":"id"}'
-    assert msgspec.json.decode(b"[" + members + b"]") == [{"id": "id"}] * 2
+def test_of_a_task_is_read_only_what_is_shown() -> None:
+    assert Show(["state", "args"], 0).columns == ("id", "public_args", "args", "state")
+    assert Show(["id", "waiting_for"], 0).columns == COLUMNS
+    assert len(show_task.columns) == 17
+
+
+def test_tasks_that_have_something_to_say_are_shown_beside_those_that_have_nothing() -> None:
+    tasks = [TASK, replace(TASK, start_time=0, args=b"[1]", unique_key="key"), replace(TASK, public_args='["***"]')]
+    show = Show(["start_time", "args", "unique"], 0)
+    assert show.tasks([]) == show.rows([]) == []
+    assert json.loads(encode(show.tasks(tasks))) == [
+        {"args": [], "start_time": None, "unique": False},
+        {"args": [1], "start_time": "1970-01-01T00:00:00Z", "unique": True},
+        {"args": ["***"], "start_time": None, "unique": False},
+    ]

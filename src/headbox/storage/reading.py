@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby, islice, starmap
 from operator import attrgetter
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
@@ -154,28 +154,32 @@ class Selection:
     def _list(self, values: Any) -> str:
         return ", ".join(self._parameter(value) for value in values)
 
-    def current(self, tx: Transaction, after: str = "", limit: int | None = None) -> Iterator[Task]:
-        """Current tasks, oldest id first, from behind `after`."""
-        place = f"id > {self._parameter(after)}"
+    def current(
+        self, tx: Transaction, after: str = "", limit: int | None = None, columns: Sequence[str] = FIELDS
+    ) -> Iterator[Row]:
+        """Those columns of current tasks, oldest id first, from behind `after`."""
+        place, asked = f"id > {self._parameter(after)}", ", ".join(columns)
         parts, recent = [], ""
         if self._live is not None:
-            parts.append(f"SELECT {_FIELDS} FROM headbox_tasks WHERE {' AND '.join([*self._live, place])}")
+            parts.append(f"SELECT {asked} FROM headbox_tasks WHERE {' AND '.join([*self._live, place])}")
         if self._complete is not None:
             # Found by their finish_time, then sorted: in the order of ids the whole archive would be walked through.
             where = " AND ".join(self._complete)
-            recent = f"WITH recent AS MATERIALIZED (SELECT {_FIELDS} FROM headbox_task_history WHERE {where}) "
-            parts.append(f"SELECT {_FIELDS} FROM recent WHERE {place}")
+            recent = f"WITH recent AS MATERIALIZED (SELECT {asked} FROM headbox_task_history WHERE {where}) "
+            parts.append(f"SELECT {asked} FROM recent WHERE {place}")
         if not parts:
             return iter(())
         sql = f"{recent}{' UNION ALL '.join(parts)} ORDER BY id{self._limited(limit)}"
-        return (Task(*row) for row in tx.select(sql, self._parameters))
+        return tx.select(sql, self._parameters)
 
-    def archived(self, tx: Transaction, after: Cursor | None = None, limit: int | None = None) -> Iterator[Task]:
-        """Archived runs, newest finish_time first, from behind `after`."""
+    def archived(
+        self, tx: Transaction, after: Cursor | None = None, limit: int | None = None, columns: Sequence[str] = FIELDS
+    ) -> Iterator[Row]:
+        """Those columns of archived runs, newest finish_time first, from behind `after`."""
         if self._archived is None:
             return iter(())
-        sql = f"SELECT {_FIELDS} {self._archive(tx, after)} ORDER BY {_NEWEST_FIRST}{self._limited(limit)}"
-        return (Task(*row) for row in tx.select(sql, self._parameters))
+        asked, found = ", ".join(columns), self._archive(tx, after)
+        return tx.select(f"SELECT {asked} {found} ORDER BY {_NEWEST_FIRST}{self._limited(limit)}", self._parameters)
 
     def _archive(self, tx: Transaction, after: Cursor | None = None) -> str:
         """Where archived runs are found: from behind `after`, and no further back than the filter says."""
@@ -292,35 +296,37 @@ def _octal(text: str) -> str:
     return re.sub(r"[^\x00-\x7f]+", lambda some: "".join(f"\\{byte:03o}" for byte in some[0].encode()), text)
 
 
-def stream(tx: Transaction, selection: Selection) -> Iterator[Task]:
-    """Everything selected, in order, row by row."""
-    yield from selection.current(tx)
-    yield from selection.archived(tx)
+def rows(tx: Transaction, selection: Selection, columns: Sequence[str]) -> Iterator[Row]:
+    """Those columns of everything selected, in order, row by row; the id has to be among them."""
+    yield from selection.current(tx, columns=columns)
+    yield from selection.archived(tx, columns=columns)
 
 
-def page(tx: Transaction, selection: Selection, limit: int, cursor: str | None) -> Page:
-    """Up to `limit` tasks from behind the cursor."""
-    after = Cursor("") if cursor is None else Cursor.parse(cursor)
-    found: list[tuple[Task, Cursor]] = []
-    if after.finish_time is None:
-        found += [(task, Cursor(task.id)) for task in selection.current(tx, after.id, limit + 1)]
-    if len(found) <= limit:
-        behind = None if after.finish_time is None else after
-        runs = selection.archived(tx, behind, limit + 1 - len(found))
-        found += [(task, Cursor(task.id, task.finish_time, task.run)) for task in runs]
-    more = len(found) > limit
-    found = found[:limit]
-    return Page([task for task, _ in found], found[-1][1].text() if more and found else None)
-
-
-def counted_page(tx: Transaction, selection: Selection, limit: int, cursor: str | None, counting: int) -> Page:
-    """The same, and how many there are in all, at most `counting`; where it can be in one walk."""
+def find(tx: Transaction, selection: Selection, limit: int, cursor: str | None, counting: int | None) -> Page:
+    """Up to `limit` tasks from behind the cursor; with `counting` also how many there are in all, at most so many, and
+    where it can be in one walk."""
+    if counting is None:
+        return _page(tx, selection, limit, cursor)
     first = selection.first(tx, limit, counting) if cursor is None else None
     if first is None:
-        found = page(tx, selection, limit, cursor)
+        found = _page(tx, selection, limit, cursor)
         return Page(found.tasks, found.cursor, selection.count(tx, counting))
     tasks, behind, count = first
     return Page(tasks, behind.text() if count > len(tasks) else None, count)
+
+
+def _page(tx: Transaction, selection: Selection, limit: int, cursor: str | None) -> Page:
+    after = Cursor("") if cursor is None else Cursor.parse(cursor)
+    found: list[tuple[Task, Cursor]] = []
+    if after.finish_time is None:
+        found += [(task, Cursor(task.id)) for task in starmap(Task, selection.current(tx, after.id, limit + 1))]
+    if len(found) <= limit:
+        behind = None if after.finish_time is None else after
+        runs = selection.archived(tx, behind, limit + 1 - len(found))
+        found += [(run, Cursor(run.id, run.finish_time, run.run)) for run in starmap(Task, runs)]
+    more = len(found) > limit
+    found = found[:limit]
+    return Page([task for task, _ in found], found[-1][1].text() if more and found else None)
 
 
 def run(tx: Transaction, id: str, run: int) -> Task | None:
@@ -370,7 +376,8 @@ def snapshots(tx: Transaction) -> list[Task]:
 def jobs(tx: Transaction, now: Instant, lifetime: Span, job_id: str | None, visible_to: str | None) -> list[Job]:
     """Jobs that have current tasks, each with them, oldest id first."""
     filter = Filter(job_ids=(job_id,) if job_id is not None else (), visible_to=visible_to)
-    tasks = [task for task in Selection(filter, now, lifetime).current(tx) if task.job_id is not None]
+    current = Selection(filter, now, lifetime).current(tx)
+    tasks = [task for task in starmap(Task, current) if task.job_id is not None]
     tasks.sort(key=lambda task: (task.job_id or "", task.id))
     return [Job(id, list(group)) for id, group in groupby(tasks, key=lambda task: task.job_id or "")]
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable as Call
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import starmap
 from typing import Any, Final, TypeVar
 
 from headbox.domain.errors import NonUniqueTask
 from headbox.domain.schedulers import Scheduler
 from headbox.domain.states import Event as TaskEvent
 from headbox.domain.statistics import Period, QueueCounts, Statistics
-from headbox.domain.task import SECOND, Instant, Span, Task
+from headbox.domain.task import FIELDS, SECOND, Instant, Span, Task
 from headbox.domain.waiting import Surroundings
 from headbox.identifiers import earliest_id
 from headbox.storage import (
@@ -27,7 +28,7 @@ from headbox.storage import (
     statistics,
     surroundings,
 )
-from headbox.storage.database import Database, Transaction
+from headbox.storage.database import Database, Row, Transaction
 from headbox.storage.feed import Feed
 from headbox.storage.records import (
     Callable,
@@ -160,17 +161,16 @@ class SQLStore:
     def find(
         self, filter: Filter, now: Instant, limit: int, cursor: str | None = None, counting: int | None = None
     ) -> Page:
-        def find(tx: Any) -> Page:
-            selection = self._select(filter, now)
-            if counting is None:
-                return reading.page(tx, selection, limit, cursor)
-            return reading.counted_page(tx, selection, limit, cursor, counting)
-
-        return self._database.read(find, is_long=counting is not None or filter.newest is not None)
+        is_long = counting is not None or filter.newest is not None
+        page = partial(reading.find, limit=limit, cursor=cursor, counting=counting)
+        return self._database.read(lambda tx: page(tx, self._select(filter, now)), is_long=is_long)
 
     def stream(self, filter: Filter, now: Instant) -> Iterator[Task]:
+        yield from starmap(Task, self.rows(filter, now, FIELDS))
+
+    def rows(self, filter: Filter, now: Instant, columns: Sequence[str]) -> Iterator[Row]:
         with self._database.reading() as tx:
-            yield from reading.stream(tx, self._select(filter, now))
+            yield from reading.rows(tx, self._select(filter, now), columns)
 
     def count(self, filter: Filter, now: Instant, limit: int | None = None) -> int:
         is_long = filter.newest is not None

@@ -14,7 +14,7 @@ from headbox.web.operations import Parameter
 from headbox.web.permissions import Principal
 from headbox.web.problems import Problem
 from headbox.web.query import Query, single
-from headbox.web.representations import FIELDS, Show, show_task, showing
+from headbox.web.representations import FIELDS, WAITING_FOR, Show, show_task
 from headbox.web.request import Request
 
 STATES: Final[tuple[str, ...]] = get_args(StateFilter)
@@ -42,7 +42,6 @@ FILTERS: Final = (
     Parameter("finished_after", _TIME, "ended later than this"),
     Parameter("text", _TEXT, "text in its id, names, job, arguments or exception, in either case"),
 )  # fmt: skip
-WAITING_FOR: Final = "waiting_for"
 FIELDS_PARAMETER: Final = Parameter("fields", _TEXT, "attributes to show, separated by commas, or `all`")
 
 _NAMES: Final = (
@@ -109,7 +108,7 @@ def parse_fields(query: Query, now: Instant, around: Surroundings | None = None)
             f"there is no field {unknown[0][:50]!r}; valid are {', '.join(FIELDS)}, or all",
             errors=[{"parameter": "fields", "detail": f"there is no field {name[:50]!r}"} for name in unknown],
         )
-    return showing(names, now, around)
+    return Show(names, now, around)
 
 
 async def show_for(request: Request, task: Task | None = None) -> Show:

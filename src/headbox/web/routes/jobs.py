@@ -12,20 +12,20 @@ from headbox.web.operations import Operation
 from headbox.web.permissions import Permission
 from headbox.web.problems import Problem
 from headbox.web.replies import Reply, SpooledReply, json_reply
-from headbox.web.representations import Show, encode
+from headbox.web.representations import Show
 from headbox.web.request import Request
 from headbox.web.routes.lists import spooled
 
 
 def _show(job: Job, show: Show) -> dict[str, Any]:
-    return {"id": job.id, "tasks": [show(task) for task in job.tasks]}
+    return {"id": job.id, "tasks": show.tasks(job.tasks)}
 
 
 async def list_jobs(request: Request) -> SpooledReply:
     """`GET /jobs/`."""
     show = await show_for(request)
     rows = partial(request.store.jobs, request.now, request.principal.sight)
-    reply, _ = await spooled(request, rows, lambda jobs: encode([_show(job, show) for job in jobs])[1:-1])
+    reply, _ = await spooled(request, rows, lambda jobs: [_show(job, show) for job in jobs])
     return reply
 
 
@@ -50,7 +50,7 @@ async def cancel_job(request: Request) -> Reply:
     owned = None if me.may(Permission.UPDATE) else me.name
     result = await request.call(request.store.cancel_job, job.id, request.now, owned)
     request.note = f"canceled {len(result.canceled)}"
-    completed, canceled = ([show(task) for task in tasks] for tasks in (result.completed, result.canceled))
+    completed, canceled = show.tasks(result.completed), show.tasks(result.canceled)
     return json_reply(202, {"id": result.id, "completed": completed, "cancelled": canceled})
 
 

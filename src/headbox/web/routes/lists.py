@@ -11,7 +11,7 @@ from headbox.domain.task import Task
 from headbox.storage.records import Filter
 from headbox.web.operations import Parameter
 from headbox.web.replies import Header, Reply, SpooledReply, json_reply, spool, spooled_reply
-from headbox.web.representations import Show, encode_members
+from headbox.web.representations import Show
 from headbox.web.request import Request
 
 MAX_LIMIT: Final = 10_000
@@ -23,22 +23,24 @@ LIMIT: Final = Parameter(
 CURSOR: Final = Parameter("cursor", {"type": "string"}, "where the page begins, from the Link header")
 
 
-async def spooled(request: Request, rows: Callable[[], Iterable[Any]], encode_batch: Any) -> tuple[SpooledReply, int]:
+async def spooled(
+    request: Request, rows: Callable[[], Iterable[Any]], show: Callable[[list[Any]], list[Any]]
+) -> tuple[SpooledReply, int]:
     """A list that is read, encoded and written to a file in a thread; and how many it has."""
     async with request.service.spools:
-        file, count = await request.call(lambda: spool(rows(), encode_batch))
+        file, count = await request.call(lambda: spool(rows(), show))
     return spooled_reply(file), count
 
 
 async def all_tasks(request: Request, filter: Filter, show: Show) -> tuple[SpooledReply, int]:
     """All that the filter finds, in one consistent reading."""
-    rows = partial(request.store.stream, filter, request.now)
-    return await spooled(request, rows, partial(encode_members, show=show))
+    rows = partial(request.store.rows, filter, request.now, show.columns)
+    return await spooled(request, rows, show.rows)
 
 
 async def task_list(request: Request, tasks: Callable[[], Iterable[Task]], show: Show) -> SpooledReply:
     """A list that one verb gives."""
-    reply, _ = await spooled(request, tasks, partial(encode_members, show=show))
+    reply, _ = await spooled(request, tasks, show.tasks)
     return reply
 
 
@@ -48,7 +50,7 @@ async def page_of_tasks(
     """One page; its Link header (RFC 8288) leads to the next."""
     page = await request.call(request.store.find, filter, request.now, limit, cursor)
     headers = (next_link(request, page.cursor),) if page.cursor else ()
-    return json_reply(200, [show(task) for task in page.tasks], *headers), len(page.tasks)
+    return json_reply(200, show.tasks(page.tasks), *headers), len(page.tasks)
 
 
 def next_link(request: Request, cursor: str) -> Header:

@@ -17,7 +17,6 @@ from headbox.web.permissions import Permission
 from headbox.web.problems import Problem
 from headbox.web.query import whole_number
 from headbox.web.replies import Reply, SpooledReply, json_reply
-from headbox.web.representations import encode_members
 from headbox.web.request import Request
 from headbox.web.routes.lists import MAX_LIMIT, spooled
 
@@ -52,7 +51,7 @@ def changing_found(event: Event) -> Callable[[Request], Any]:
         read_nothing(await request.body())
         show = await show_for(request)
         rows = partial(request.store.change_found, event, filter, request.now, limit)
-        reply, count = await spooled(request, rows, partial(encode_members, show=show))
+        reply, count = await spooled(request, rows, show.tasks)
         request.note = f"{DONE[event]} {count}"
         return replace(reply, status=202)
 

@@ -6,24 +6,18 @@ from typing import Final
 
 from headbox.domain.errors import UnknownTask
 from headbox.domain.snapshot import snapshot
-from headbox.domain.task import Task
 from headbox.web.bodies import read_nothing
 from headbox.web.operations import Operation
 from headbox.web.problems import Problem
 from headbox.web.replies import Reply, SpooledReply, json_reply
-from headbox.web.representations import encode
 from headbox.web.request import Request
 from headbox.web.routes.lists import spooled
 
 
 async def list_snapshots(request: Request) -> SpooledReply:
     """`GET /tasks/snapshots/`."""
-    reply, _ = await spooled(request, request.store.snapshots, _encode)
+    reply, _ = await spooled(request, request.store.snapshots, lambda tasks: [snapshot(task) for task in tasks])
     return reply
-
-
-def _encode(tasks: list[Task]) -> bytes:
-    return encode([snapshot(task) for task in tasks])[1:-1]
 
 
 async def get_snapshot(request: Request) -> Reply:

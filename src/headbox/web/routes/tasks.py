@@ -121,7 +121,7 @@ async def list_upcoming(request: Request) -> Reply:
     show = await show_for(request)
     limit = whole_number(request.query, "limit", 1, MOST_UPCOMING) or MOST_UPCOMING
     tasks = await request.call(request.store.upcoming, request.now, limit)
-    return json_reply(200, [show(task) for task in tasks])
+    return json_reply(200, show.tasks(tasks))
 
 
 async def list_runs(request: Request) -> SpooledReply:
