@@ -123,7 +123,8 @@ def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> 
         tx, worker, [level for level in due if level.is_async], request.async_limit, terms
     )
     passed_over = _find_passed_over(tx, due, terms) if max_weight < ANY_WEIGHT else None
-    return Claims(sync + asynchronous, _next_time(tx, levels, until), passed_over, more or more_)
+    more = more or more_  # then the worker asks again anyway, once it has room
+    return Claims(sync + asynchronous, None if more else _next_time(tx, levels, until), passed_over, more)
 
 
 def _levels(tx: Transaction, request: ClaimRequest) -> list[Level]:

@@ -71,9 +71,9 @@ class Claims(msgspec.Struct, frozen=True):
     asking again."""
 
     tasks: list[Work]
-    next_time: Instant | None = None  # the earliest due_time still ahead in the worker's queues
+    next_time: Instant | None = None  # the earliest due_time still ahead in its queues; None if there is `more`
     passed_over: PassedOver | None = None
-    more: bool = False  # ready tasks were left behind for want of room
+    more: bool = False  # ready tasks were left behind for want of room: it is worth asking as soon as there is some
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):
