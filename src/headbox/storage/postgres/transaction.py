@@ -40,8 +40,11 @@ _enqueued = attrgetter(*ENQUEUED)
 
 
 @cache
-def _statements(*, reading: bool) -> dict[str, bytes]:
-    return {name: formatted(sql) for name, sql in load("postgres", reading=reading).items()}
+def _statements(*, reading: bool, again: bool) -> dict[str, bytes]:
+    statements = {name: formatted(sql) for name, sql in load("postgres", reading=reading).items()}
+    if again:  # they may have been refused for one that was archived before
+        statements["archive_ends"] += b"\nON CONFLICT DO NOTHING"
+    return statements
 
 
 class PostgresTransaction:
@@ -61,7 +64,7 @@ class PostgresTransaction:
         if not isinstance(connection, Connection):  # a caller's own
             adapt(self._cursor.adapters)
             adapt_columns(self._cursor.adapters)
-        self._statements = _statements(reading=reading)
+        self._statements = _statements(reading=reading, again=undo is not None)
         self._reading = reading
         self._undo = undo
         self.is_doomed = False

@@ -1,5 +1,6 @@
 -- Statements as PostgreSQL reads them; SQLite has the same under the same names. Batches come as one array for each name.
--- `worker || ''` keeps an index from being used: the task is looked up by its id, whatever the statistics say.
+-- `state || ''` and the like keep an index from being used: the task is looked up by its id, whatever the statistics say.
+-- So does LATERAL, of several ways to join.
 
 -- enqueue --
 -- `add_task`, and what that changes in how many tasks there are: a transaction in one statement.
@@ -26,6 +27,8 @@ WHERE task.id = given.id AND task.run = given.run AND task.state = 'running' AND
 
 -- archive_ends --
 -- Archives the ends of runs that are their tasks' last whatever came of them; the fence holds or nothing happens.
+-- (One that is in the history already refuses them all: then they are archived with ON
+-- CONFLICT, which costs a quarter more.)
 INSERT INTO headbox_task_history
     (state, start_time, finish_time, result, public_result, exception, traceback, consecutive_failures, losses, final,
      {kept})
@@ -37,24 +40,23 @@ SELECT given.state, given.start_time, given.finish_time, given.result, given.pub
 FROM unnest(:id::text[], :run::bigint[], :state::text[], :start_time::bigint[], :finish_time::bigint[], :result::bytea[],
         :public_result::text[], :exception::text[], :traceback::text[])
         AS given (id, run, state, start_time, finish_time, result, public_result, exception, traceback)
-    JOIN headbox_tasks AS task ON task.id = given.id
-WHERE task.run = given.run AND task.state = 'running' AND task.worker || '' = :worker
-    AND task.scheduler IN ('immediate', 'at') AND task.schedule_name IS NULL
-    AND (task.attempts = 1 OR given.state IN ('finished', 'canceled'))
-FOR UPDATE OF task
-ON CONFLICT DO NOTHING
+    CROSS JOIN LATERAL (
+        SELECT consecutive_failures, {kept} FROM headbox_tasks
+        WHERE id = given.id AND run = given.run AND state || '' = 'running' AND worker || '' = :worker
+            AND scheduler IN ('immediate', 'at') AND schedule_name IS NULL
+            AND (attempts = 1 OR given.state IN ('finished', 'canceled'))
+        FOR UPDATE) AS task
 
 -- delete_ends --
 -- Takes runs that this worker held out of the live tasks: all of the list were archived in this transaction.
-DELETE FROM headbox_tasks AS task USING unnest(:id::text[]) AS given (id)
-WHERE task.id = given.id AND task.state = 'running' AND task.worker || '' = :worker
+DELETE FROM headbox_tasks WHERE id = ANY (:id::text[]) AND state || '' = 'running' AND worker || '' = :worker
 
 -- take_ends --
 -- The same for those that were archived, which it tells.
-DELETE FROM headbox_tasks AS task USING unnest(:id::text[]) AS given (id)
-WHERE task.id = given.id AND task.state = 'running' AND task.worker || '' = :worker
+DELETE FROM headbox_tasks AS task
+WHERE id = ANY (:id::text[]) AND state || '' = 'running' AND worker || '' = :worker
     AND EXISTS (SELECT 1 FROM headbox_task_history AS archived WHERE archived.id = task.id AND archived.run = task.run)
-RETURNING task.id, task.queue
+RETURNING id, queue
 
 -- levels --
 -- The levels (queue, is_async, priority) that have ready rows, each with its first row's due time and id; `queues` is a
@@ -112,32 +114,33 @@ ORDER BY priority DESC, queue, is_async
 -- claim --
 -- Marks up to `limit` ready tasks running for a worker. One level after the other is asked for its `share`, the longest due
 -- first, behind `passed` that it gave before; those that another worker is just claiming are passed by. Each begins at its
--- first row, past those that are gone; each row is looked up by its id (hence `held + 0`: no other index will do), and
--- only until there are enough. Nothing comes behind `most_bytes` of arguments.
+-- first row, past those that are gone; each row is looked up at its place, and only until there are enough. Nothing comes
+-- behind `most_bytes` of arguments. (A row that is changed by another in the meantime has a new place: it is passed by,
+-- too. The snapshot's id is a digest: a random one costs more than finding and locking a row.)
 WITH free AS MATERIALIZED (
-    SELECT id, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS bytes_before
+    SELECT place, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS bytes_before
     FROM (
-        SELECT taken.id, taken.size
+        SELECT taken.place, taken.size
         FROM unnest(:queue::text[], :is_async::boolean[], :priority::bigint[], :due_time::bigint[], :id::text[],
                 :share::bigint[], :passed::bigint[])
             AS level (queue, is_async, priority, due_time, id, share, passed) CROSS JOIN LATERAL (
-                SELECT one.id, one.size
-                FROM (SELECT id FROM headbox_tasks
+                SELECT one.place, one.size
+                FROM (SELECT ctid AS place FROM headbox_tasks
                       WHERE {ready} AND queue = level.queue AND is_async = level.is_async
                           AND priority = level.priority AND due_time <= :now
                           AND (due_time, id) >= (level.due_time, level.id)
                       ORDER BY due_time, id LIMIT level.share + level.passed + {lookahead}) AS due
                     CROSS JOIN LATERAL (
-                        SELECT id, {payload_bytes} AS size FROM headbox_tasks
-                        WHERE id = due.id AND state IN ('waiting', 'reset') AND held + 0 = 0 AND weight <= :max_weight
+                        SELECT ctid AS place, {payload_bytes} AS size FROM headbox_tasks
+                        WHERE ctid = due.place AND state IN ('waiting', 'reset') AND held + 0 = 0 AND weight <= :max_weight
                             AND callable <> ALL (ARRAY(SELECT json_array_elements_text(:unknown::json)))
                         FOR UPDATE SKIP LOCKED) AS one
                 LIMIT level.share OFFSET level.passed) AS taken
         LIMIT :limit) AS found
 )
 UPDATE headbox_tasks SET state = 'running', worker = :worker, claimed_state = state,
-    snapshot_id = replace(gen_random_uuid()::text, '-', '')
-WHERE id = ANY (ARRAY(SELECT id FROM free WHERE bytes_before < :most_bytes))
+    snapshot_id = md5(id || :worker || :now)
+WHERE ctid = ANY (ARRAY(SELECT place FROM free WHERE bytes_before < :most_bytes))
 RETURNING {work}, is_async
 
 -- passed_over --
