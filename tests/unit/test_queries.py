@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from headbox.domain.task import FIELDS
-from headbox.storage.queries import COLUMN_TYPES, formatted, load, numbered, of_arrays, of_rows, parameters
+from headbox.storage.queries import COLUMN_TYPES, formatted, load, numbered, of_arrays, of_rows, parameters, unusual
 from headbox.storage.tally import CHANGE
 
 DIALECTS = ("sqlite", "postgres")
@@ -105,3 +105,12 @@ def test_what_differs_between_rows_comes_as_arrays_and_what_is_nothing_not_at_al
     assert of_arrays(statement, (), ("id", "queue")) == (
         "SELECT :id::text, :queue::text, NULL, :now FROM (SELECT) AS given WHERE ended = :id::text"
     )
+
+
+def test_usual_values_stand_in_the_statement() -> None:
+    names = ("id", "state", "weight", "is_async", "args", "job_id")
+    assert unusual(names, ("1", "waiting", 1, False, None, None)) == {"id": "1"}
+    row = {"id": "1", "state": "reset", "weight": 0, "is_async": True, "args": b"", "job_id": ""}
+    assert unusual(names, [*row.values()]) == row
+    statement = "SELECT :id, :state, :weight, :is_async, :args"
+    assert of_arrays(statement, (), ("id",)) == "SELECT :id::text, 'waiting', 1, FALSE, NULL"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final, get_args, get_type_hints
@@ -32,6 +32,17 @@ COLUMN_TYPES: Final[Mapping[str, str]] = {
     **{field: _column_type(hint) for field, hint in get_type_hints(Task).items() if field in FIELDS},
     **dict.fromkeys(("was", "became", "counted", "task_id"), "text"),
     **dict.fromkeys(("time", "number", "span"), "bigint"),
+}
+
+# What nearly all tasks that are accepted have in common stands in the statement: to bind a value costs more than to
+# store it. Of the other columns that is nothing.
+_USUAL: Final[Mapping[str, Any]] = {
+    "run": 1, "state": "waiting", "priority": 0, "scheduler": "immediate", "attempts": 1, "weight": 1,
+    "is_async": False,
+}  # fmt: skip
+_USUAL_TEXTS: Final = {
+    name: "FALSE" if value is False else f"'{value}'" if isinstance(value, str) else str(value)
+    for name, value in _USUAL.items()
 }
 
 _MACROS = {
@@ -136,10 +147,21 @@ def of_rows(statement: str, varying: tuple[str, ...]) -> str:
     return _PARAMETER.sub(place, statement)
 
 
+def unusual(names: tuple[str, ...], row: Sequence[Any]) -> dict[str, Any]:
+    """The values of a row by their names, but for the usual ones."""
+    given = zip(names, row, _usual_row(names), strict=True)
+    return {name: value for name, value, usual in given if value != usual}
+
+
+@cache
+def _usual_row(names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(map(_USUAL.get, names))
+
+
 @lru_cache(256)
 def of_arrays(statement: str, varying: tuple[str, ...], common: tuple[str, ...]) -> str:
     """The same for PostgreSQL: `:rows` as one array for each of `varying`, what they have in `common` as parameters of
-    its columns' types, and nothing in place of the other columns. Where nothing differs the rows are one."""
+    its columns' types, and the usual values of the other columns. Where nothing differs the rows are one."""
     arrays = ", ".join(f":{name}::{COLUMN_TYPES[name]}[]" for name in varying)
 
     def place(match: re.Match[str]) -> str:
@@ -150,7 +172,7 @@ def of_arrays(statement: str, varying: tuple[str, ...], common: tuple[str, ...])
             return f"given.{name}"
         if name not in COLUMN_TYPES:
             return match[0]
-        return f":{name}::{COLUMN_TYPES[name]}" if name in common else "NULL"
+        return f":{name}::{COLUMN_TYPES[name]}" if name in common else _USUAL_TEXTS.get(name, "NULL")
 
     columns = f" AS given ({', '.join(varying)})" if varying else " AS given"
     return _PARAMETER.sub(place, statement).replace(" AS given", columns, 1)

@@ -11,7 +11,7 @@ from psycopg.adapt import AdaptersMap, Buffer, Dumper
 from psycopg.pq import Format
 
 from headbox.storage.postgres.connections import clean
-from headbox.storage.queries import COLUMN_TYPES
+from headbox.storage.queries import COLUMN_TYPES, unusual
 
 _header = Struct("!iiIii").pack  # dimensions, whether there are nulls, the elements' type, how many, from which index
 _length = Struct("!i").pack
@@ -106,18 +106,18 @@ def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Co
 
 
 class Set(NamedTuple):
-    """A set of rows: a column for each name whose values differ, and the values that all have in common, if any."""
+    """A set of rows: a column for each name whose values differ, and what all have in common, but for the usual."""
 
     varying: dict[str, Column]
     common: dict[str, Any]
 
 
-def as_set(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Set:
+def as_set(names: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> Set:
     """The rows as a set. An array costs more to send and to read than a value, and most values of tasks that are
     enqueued together are the same."""
     given = columns(names, rows) if len(rows) > 1 else {}
     varying = {name: column for name, column in given.items() if column.count(column[0]) < len(rows)}
-    common = {name: value for name, value in zip(names, rows[0], strict=True) if value is not None}
+    common = unusual(names, rows[0])
     return Set(varying, {name: common[name] for name in common if name not in varying} if varying else common)
 
 
