@@ -111,6 +111,20 @@ def test_a_thread_that_is_interrupted_leaves_nobody_behind() -> None:
     assert sum(server.groups) == 2  # what the interrupted one wanted was still in the queue
 
 
+def test_who_was_woken_to_be_the_next_and_is_taken_along_instead_returns_only_when_that_is_over() -> None:
+    group = Grouping(lambda tasks, now: None)
+    mine = grouping._Waiting([a_task()], NOON)
+    mine.wake()
+    with ThreadPoolExecutor(1) as pool, group._lock:  # held by whoever took it along
+        waits = pool.submit(group._wait_for_others, mine)
+        with pytest.raises(TimeoutError):
+            waits.result(2 * grouping.HOLD_UP)
+        mine.is_over = True
+        mine.wake()
+        waits.result(60)
+    assert not mine.goes_alone
+
+
 def test_nobody_waits_long_for_another() -> None:
     """The first is held up; the second goes alone."""
     server = Server()

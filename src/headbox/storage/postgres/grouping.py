@@ -7,6 +7,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from headbox.domain.errors import StorageUnavailable
 from headbox.domain.task import Instant, Task
@@ -22,9 +23,20 @@ class _Waiting:
     def __init__(self, tasks: Sequence[Task], now: Instant) -> None:
         self.tasks = tasks
         self.now = now
-        self.is_over = threading.Event()  # one way or the other
+        self.is_over = False  # one way or the other
         self.goes_alone = False
         self.error: Exception | None = None
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
+
+    def sleep(self) -> bool:
+        """Until it is woken; False if that has not happened for a while."""
+        return self._asleep.acquire(timeout=HOLD_UP)
+
+    def wake(self) -> None:
+        """Lets its caller look again."""
+        with suppress(RuntimeError):  # it was awake
+            self._asleep.release()
 
 
 class Grouping:
@@ -48,11 +60,37 @@ class Grouping:
     def enqueue(self, tasks: Sequence[Task], now: Instant) -> None:
         """Returns when they are accepted. Raises what `enqueue` raises for these tasks."""
         self.after_fork()
+        if not self._queue and self._lock.acquire(blocking=False):
+            try:
+                self._enqueue(tasks, now)
+            finally:
+                self._lock.release()
+        else:
+            self._enqueue_with_others(tasks, now)
+
+    def _enqueue_with_others(self, tasks: Sequence[Task], now: Instant) -> None:
         mine = _Waiting(tasks, now)
         self._queue.append(mine)
+        if not self._is_first(mine):
+            mine.sleep()
+        if not mine.is_over:
+            self._take_part(mine)
+        if mine.goes_alone:
+            self._enqueue(tasks, now)
+        elif mine.error is not None:
+            raise mine.error
+
+    def _is_first(self, waiting: _Waiting) -> bool:
+        try:
+            return self._queue[0] is waiting
+        except IndexError:  # somebody has just taken it along
+            return False
+
+    def _take_part(self, mine: _Waiting) -> None:
+        """Of one that is the first in the queue, or was held up."""
         if self._lock.acquire(timeout=HOLD_UP):
             try:
-                while not (mine.is_over.is_set() or self._is_orphan(mine)):
+                while not (mine.is_over or self._is_orphan(mine)):
                     self._enqueue_waiting()
             finally:
                 self._lock.release()
@@ -60,17 +98,13 @@ class Grouping:
             mine.goes_alone = True
         else:
             self._wait_for_others(mine)
-        if mine.goes_alone:
-            self._enqueue(tasks, now)
-        elif mine.error is not None:
-            raise mine.error
 
     def _wait_for_others(self, mine: _Waiting) -> None:
-        while not mine.is_over.wait(HOLD_UP):
-            if self._lock.acquire(blocking=False):
+        while not (mine.is_over or mine.goes_alone):
+            if not mine.sleep() and self._lock.acquire(blocking=False):
                 try:
-                    if mine.is_over.is_set() or self._is_orphan(mine):
-                        return
+                    if not mine.is_over:
+                        self._is_orphan(mine)
                 finally:
                     self._lock.release()
 
@@ -104,7 +138,13 @@ class Grouping:
             raise
         finally:
             for waiting in group:
-                waiting.is_over.set()
+                waiting.is_over = True
+                waiting.wake()
+            self._wake_first()
+
+    def _wake_first(self) -> None:
+        with suppress(IndexError):  # nobody has come meanwhile
+            self._queue[0].wake()
 
     def _take(self) -> list[_Waiting]:
         group: list[_Waiting] = []
