@@ -3,7 +3,7 @@ so the counts hold whatever happens, and nobody waits for a shared row."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from typing import Final
 
 from headbox.domain.states import State
@@ -19,7 +19,7 @@ class Tally:
     """Moves from state to state, and what else is counted (`enqueued`, how runs ended, late starts)."""
 
     def __init__(self) -> None:
-        self._moves: Counter[Move] = Counter()
+        self._moves: dict[Move, int] = defaultdict(int)
 
     def move(
         self,
@@ -48,10 +48,10 @@ class Tally:
         return [(time, *move[:4], number, move[4]) for move, number in _bounded(self._moves).items()]
 
 
-def _bounded(moves: Counter[Move]) -> Counter[Move]:
+def _bounded(moves: dict[Move, int]) -> dict[Move, int]:
     if len(moves) <= SINGLY:
         return moves
-    together: Counter[Move] = Counter()
+    together: dict[Move, int] = defaultdict(int)
     for move, number in moves.items():
         together[*move[:4], None if move[4] is None else MANY] += number
     return together

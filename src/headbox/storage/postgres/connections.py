@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import select
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import psycopg
@@ -65,9 +65,13 @@ class Connection(psycopg.Connection[Any]):
         """Runs a statement that is not worth preparing: it governs a transaction."""
         return self.execute(text, prepare=False)
 
+    def is_free(self) -> bool:
+        """Whether it is open and between transactions, as far as is known here."""
+        return bool(self.pgconn.transaction_status == TransactionStatus.IDLE)  # of a closed one it is unknown
+
     def is_sound(self) -> bool:
-        """Whether it can be used: open, between transactions, and the server has not hung up meanwhile."""
-        if self.closed or self.pgconn.transaction_status != TransactionStatus.IDLE:
+        """The same, and the server has not hung up meanwhile."""
+        if not self.is_free():
             return False
         try:
             poll = select.poll()
@@ -76,7 +80,7 @@ class Connection(psycopg.Connection[Any]):
                 self.pgconn.consume_input()
         except (OSError, ValueError, psycopg.Error):
             return False
-        return bool(self.pgconn.transaction_status == TransactionStatus.IDLE)
+        return self.is_free()
 
     def give_up(self) -> None:
         """Closes it, and lets the server know that its answer is no longer wanted."""
@@ -166,15 +170,20 @@ class Connections:
     def _start_afresh(self) -> None:
         self._pid = os.getpid()
         self._idle: deque[Connection] = deque()
-        self._room = threading.BoundedSemaphore(MOST)
+        self._room: SimpleQueue[None] = SimpleQueue()  # a tenth of a semaphore's time
+        for _ in range(MOST):
+            self._room.put(None)
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:
         """A connection; ConnectionLost if none can be had, StorageUnavailable if all are in use for too long."""
         self.after_fork()
         room, idle = self._room, self._idle
-        if not room.acquire(timeout=ROOM_SECONDS):
-            raise StorageUnavailable(f"{self._where}: all {MOST} connections of this process are in use; try again")
+        try:
+            room.get(timeout=ROOM_SECONDS)
+        except Empty:
+            most = f"all {MOST} connections of this process"
+            raise StorageUnavailable(f"{self._where}: {most} are in use; try again") from None
         try:
             connection = self.take()
             try:
@@ -182,7 +191,7 @@ class Connections:
             finally:
                 _keep(connection, idle)
         finally:
-            room.release()
+            room.put(None)
 
     def take(self) -> Connection:
         """One for a longer use, beside those that are lent; ConnectionLost."""
@@ -215,7 +224,7 @@ class Connections:
 
 
 def _keep(connection: Connection, idle: deque[Connection]) -> None:
-    if not connection.is_sound():
+    if not connection.is_free():
         connection.give_up()
         return
     now = connection.idle_since = time.monotonic()

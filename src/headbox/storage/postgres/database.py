@@ -162,7 +162,7 @@ class PostgresDatabase:
             raise StorageError(f"{self.where}: a statement had failed, so nothing was written; see the server's log")
 
     def _run_alone(self, connection: Connection, work: Callable[[SingleStatement], T]) -> T:
-        transaction = SingleStatement(connection)
+        transaction = SingleStatement(connection, frontier=self._frontier)
         try:
             value = work(transaction)
         except psycopg.OperationalError as error:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import psycopg
@@ -29,6 +30,7 @@ RENEW_SECONDS: Final = 5.0  # after which who still waits says so again
 Notice = tuple[str, str]  # channel, payload
 
 
+@lru_cache(1000)
 def channel(queue: str) -> str:
     """The channel of one queue: names of channels are short."""
     return f"{READY}_{hashlib.sha256(queue.encode('utf-8', 'replace')).hexdigest()[:24]}"
