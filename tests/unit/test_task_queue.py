@@ -380,12 +380,14 @@ def test_a_named_schedule_has_to_recur() -> None:
         queue.schedule("once", sync, ["x"], schedule="PT1H", timeot=3)  # type: ignore[call-arg]
 
 
-def test_an_application_without_schedules_asks_no_database_for_its_declarations(
+def test_an_application_without_schedules_asks_no_database_for_its_declarations_and_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So neither a forkserver nor a child of such an application has PostgreSQL's driver in its memory."""
     monkeypatch.setitem(sys.modules, "headbox.storage.postgres.store", None)
-    assert TaskQueue("postgresql://mill/tasks").declarations("shop:queue") == []
+    queue = TaskQueue("postgresql://mill/tasks")
+    assert queue.declarations("shop:queue") == []
+    assert queue.payloads.keys == ()
 
 
 def test_declarations_say_the_same_each_time(clock: FakeClock) -> None:

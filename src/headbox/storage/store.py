@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 from headbox.clock import Clock
 from headbox.config import without_password
@@ -37,6 +36,7 @@ from headbox.storage.records import (
     User,
     Worker,
 )
+from headbox.storage.secret_keys import sqlite_path
 
 
 class Watch(Protocol):
@@ -91,9 +91,6 @@ class Store(Protocol):
 
     def backup(self, path: str) -> None:
         """A consistent copy, made while others work."""
-
-    def secret_keys(self) -> tuple[bytes, ...]:
-        """The keys kept beside the database (made at first use); () where the database has no such place."""
 
     def watch(self, worker: str | None = None, queues: Sequence[str] = ()) -> Watch:
         """Tells of changes: to a worker at least of what makes tasks of its queues ready (() = all) and of cancels of
@@ -353,12 +350,12 @@ def open_store(url: str, finished_lifetime: Span = HOUR) -> Store:
 
     `finished_lifetime` is how long an ended task counts as current. Raises ConfigError for a URL of another kind, and
     where PostgreSQL's driver is not installed."""
-    scheme, _, path = url.partition("://")
-    if scheme == "sqlite" and path.startswith("/") and len(path) > 1 and "?" not in path and path != "/:memory:":
+    path = sqlite_path(url)
+    if path is not None:
         from headbox.storage.sqlite.store import SQLiteStore
 
-        return SQLiteStore(Path(unquote(path[1:])), finished_lifetime)
-    if scheme in ("postgresql", "postgres"):
+        return SQLiteStore(path, finished_lifetime)
+    if url.partition("://")[0] in ("postgresql", "postgres"):
         try:
             from headbox.storage.postgres.store import PostgresStore
         except ImportError as error:

@@ -17,6 +17,7 @@ from headbox.domain.errors import ConfigError
 from headbox.domain.schedulers import Scheduler
 from headbox.storage import records
 from headbox.storage.payload import Payloads
+from headbox.storage.secret_keys import kept_keys, sqlite_path
 from headbox.storage.store import Store, open_store
 from headbox.task_queue.calls import Calls
 from headbox.task_queue.enqueueing import Call, Naming, prepare, published, read_call
@@ -117,7 +118,9 @@ class TaskQueue:
         """Encodes, decodes and shows values with the keys in force. Does not open the database."""
         payloads: Payloads | None = self._parts.get("payloads")
         if payloads is None:
-            keys = tuple(key.encode() for key in self.settings.secret_keys) or self._store.secret_keys()
+            store: Store | None = self._parts.get("store")  # which is spared who only runs tasks
+            keys = tuple(key.encode() for key in self.settings.secret_keys)
+            keys = keys or kept_keys(store.beside if store else sqlite_path(self.database))
             payloads = self._parts.setdefault("payloads", Payloads(keys, self.settings.redact))
         return payloads
 

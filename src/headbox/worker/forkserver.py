@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
-from headbox.domain.errors import HeadboxError
+from headbox.domain.errors import HeadboxError, StorageError
 from headbox.task_queue.queue import TaskQueue
 from headbox.worker.application import load
 from headbox.worker.child import Birth, live
@@ -122,6 +122,8 @@ class Forkserver:
         if not queue.database_is_default:
             os.environ["HEADBOX_DATABASE"] = queue.database
         declarations = queue.declarations(app)
+        with contextlib.suppress(StorageError):  # which a child that needs the keys will tell
+            queue.payloads  # noqa: B018 - made once for all children
         return Ready(
             database=queue.database,
             database_is_default=queue.database_is_default,

@@ -31,18 +31,21 @@ def test_an_application_is_published_without_the_supervisor_importing_it(
     assert ready.database_is_default
 
 
-def test_a_queue_that_names_its_database_says_so_and_children_see_it(make_family: Any, tmp_path: Path) -> None:
+def test_a_queue_that_names_its_database_says_so_and_children_see_it_without_its_store(
+    make_family: Any, tmp_path: Path
+) -> None:
     url = f"sqlite:///{tmp_path}/own.db"
     (tmp_path / "shop.py").write_text(
-        f"import os\nfrom headbox import TaskQueue\nqueue = TaskQueue({url!r})\n"
-        "@queue.task\ndef ask():\n    return os.environ['HEADBOX_DATABASE']\n"
+        f"import os, sys\nfrom headbox import TaskQueue\nqueue = TaskQueue({url!r})\n@queue.task\ndef ask():\n"
+        "    return [os.environ['HEADBOX_DATABASE'], 'headbox.storage.sqlite.store' in sys.modules]\n"
     )
     family = make_family("shop:queue", folder=tmp_path, database="sqlite:///other.db")
     ready = family.start()
     assert ready.database == url and not ready.database_is_default
+    assert (tmp_path / "own.db.key").exists()  # read before there is a child: once for all of them
     child = family.child()
     child.hand([_work("shop:ask")])
-    assert json.loads(family.ended(child).ending.result) == url
+    assert json.loads(family.ended(child).ending.result) == [url, False]
 
 
 def test_children_see_the_given_database_and_no_password(

@@ -167,10 +167,6 @@ class PostgresStore(SQLStore):
                 raise StorageError(f"{self._server.where}: it has no Headbox tables; there is nothing to copy")
             postgres_backup.write(connection, version, file)
 
-    def secret_keys(self) -> tuple[bytes, ...]:
-        """None: a key beside the tasks would let whoever can write to the database run code."""
-        return ()
-
     def watch(self, worker: str | None = None, queues: Sequence[str] = ()) -> PostgresWatch:
         """A watch with a connection of its own."""
         return PostgresWatch(self._server, worker, queues)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,27 +82,6 @@ class SQLiteStore(SQLStore):
         finally:
             source.close()
             target.close()
-
-    def secret_keys(self) -> tuple[bytes, ...]:
-        """The key in the 0600 file beside the database, made at first use."""
-        path = self._file.path.with_name(f"{self._file.path.name}.key")
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        try:
-            if not path.exists():
-                with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-                    file.write(secrets.token_hex(32))
-                try:
-                    os.link(draft, path)  # of two that do this at once, one is first
-                except FileExistsError:
-                    pass
-                finally:
-                    draft.unlink()
-            key = path.read_text(encoding="ascii").strip()
-        except OSError as error:
-            raise StorageError(f"{path}: the secret key cannot be kept there: {error.strerror}") from None
-        if not key:
-            raise StorageError(f"{path} is empty; restore it, or delete it and lose what it has signed")
-        return (key.encode(),)
 
     def watch(self, worker: str | None = None, queues: Sequence[str] = ()) -> SQLiteWatch:
         """A watch on the database file; it tells of every change."""
