@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import select
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,40 +26,34 @@ def test_only_directories_of_the_users_own_code_are_watched(code: Path) -> None:
 
 
 def first_change(watch: CodeWatch, act: Callable[[], object]) -> Path:
-    async def wait() -> Path:
-        change = asyncio.create_task(watch.change())
-        await asyncio.sleep(0)
-        act()
-        return await asyncio.wait_for(change, 10)
-
-    return asyncio.run(wait())
+    act()
+    while (path := watch.change()) is None:
+        assert select.select([watch], [], [], 10)[0]
+    return path
 
 
 def test_a_file_that_is_written_replaced_or_removed_is_a_change(code: Path) -> None:
     path, draft = code / "shop" / "tasks.py", code / "shop" / "draft"
     draft.write_text("2")
-    with CodeWatch(None) as watch:
-        for act in (lambda: path.write_text("3"), lambda: draft.rename(path), path.unlink):
-            assert first_change(watch, act) == path
-            watch.forget()
+    watch = CodeWatch(None)
+    for act in (lambda: path.write_text("3"), lambda: draft.rename(path), path.unlink):
+        assert first_change(watch, act) == path
 
 
 def test_what_is_no_code_is_no_change(code: Path) -> None:
-    with CodeWatch(None) as watch:
+    def act() -> None:
+        (code / "headbox.db").write_text("x")
+        (code / "shop" / "__pycache__" / "tasks.py").write_text("x")
+        (code / "last.py").write_text("x")
 
-        def act() -> None:
-            (code / "headbox.db").write_text("x")
-            (code / "shop" / "__pycache__" / "tasks.py").write_text("x")
-            (code / "last.py").write_text("x")
-
-        assert first_change(watch, act) == code / "last.py"
+    assert first_change(CodeWatch(None), act) == code / "last.py"
 
 
 def test_a_new_directory_is_watched_too(code: Path) -> None:
-    with CodeWatch(None) as watch:
-        (code / "new").mkdir()
-        watch.forget()
-        assert first_change(watch, lambda: (code / "new" / "x.py").write_text("1")) == code / "new" / "x.py"
+    watch = CodeWatch(None)
+    (code / "new").mkdir()
+    assert watch.change() is None
+    assert first_change(watch, lambda: (code / "new" / "x.py").write_text("1")) == code / "new" / "x.py"
 
 
 def test_an_application_that_lies_elsewhere_is_watched_without_being_imported(

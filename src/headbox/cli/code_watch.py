@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
@@ -25,29 +24,13 @@ class CodeWatch:
         for root in roots(app):
             self._add(root)
 
-    def __enter__(self) -> CodeWatch:
-        return self
+    def fileno(self) -> int:
+        """For selectors: readable when something has changed, code or not."""
+        return int(self._inotify.fileno())
 
-    def __exit__(self, *_: object) -> None:
-        self._inotify.close()
-
-    async def change(self) -> Path:
-        """Waits for the next change, and gives the file that has changed."""
-        while True:
-            for path in self._changes():
-                return path
-            readable = asyncio.Event()
-            loop = asyncio.get_running_loop()
-            loop.add_reader(self._inotify.fileno(), readable.set)
-            try:
-                await readable.wait()
-            finally:
-                loop.remove_reader(self._inotify.fileno())
-
-    def forget(self) -> None:
-        """Lets go of the changes so far."""
-        for _ in self._changes():
-            pass
+    def change(self) -> Path | None:
+        """The file that has changed, the first if several have since it was asked; None if it was no code."""
+        return next(iter([*self._changes()]), None)
 
     def _changes(self) -> Iterator[Path]:
         for event in self._inotify.read(timeout=0):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
 import rich_click as click
 
@@ -58,7 +58,7 @@ def root() -> None:
     """A durable task queue and scheduler, with the REST API of Pulp's tasking system."""
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Runs the command line and exits with its status."""
     open_streams()
     sys.exit(run(sys.argv[1:]))

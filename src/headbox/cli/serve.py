@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from headbox.cli.settings import API, SERVE, WORK, load, with_settings
+from headbox.cli.settings import API, SERVE, WORK, forward, load, with_settings
+from headbox.domain.task import SECOND
 
 if TYPE_CHECKING:
     from headbox.task_queue.queue import TaskQueue
+
+MARGIN = 10.0  # seconds beyond its own grace that a process has to end
 
 preloading = click.option("--preload/--no-preload", default=True, help="Import the application once for all children.")
 
@@ -31,11 +34,22 @@ def as_child(command: Callable[..., Any]) -> Callable[..., Any]:
 @with_settings(SERVE)
 @preloading
 @click.option("--reload", is_flag=True, help="Restart the worker whenever the code changes.")
-def serve(preload: bool, reload: bool, **typed: Any) -> int:
+def serve(preload: bool, reload: bool, **typed: Any) -> None:
     """Start the API and a worker, and keep both running."""
-    from headbox.cli.service import Service
+    from headbox.cli.service import become
 
-    return Service(load(typed).settings, typed, preload=preload, reload=reload).run()
+    settings = load(typed).settings
+    become(
+        {
+            "work": [*forward(typed, WORK), *([] if preload else ["--no-preload"])],
+            "api": forward({**typed, "database": None}, API),
+            "app": settings.app,
+            "program": sys.argv[0],
+            "reload": reload,
+            "patience": (settings.grace + settings.cancel_grace) / SECOND + MARGIN,
+            "keeps_port": settings.port == 0,
+        }
+    )
 
 
 @click.command()
@@ -73,9 +87,15 @@ def api(parent: int | None, status_fd: int | None, program: str | None, **typed:
 def work(preload: bool, parent: int | None, status_fd: int | None, program: str | None, **typed: Any) -> int:
     """Start a worker alone; without --app, it does the housekeeping only."""
     from headbox.assemble import run_work
+    from headbox.cli.local_service import absolute
 
     begin(parent)
-    return run_work(load(typed), preload=preload, has_parent=parent is not None, status=reporter(status_fd))
+    report = reporter(status_fd)
+
+    def tell(status: Mapping[str, Any]) -> None:
+        report({"database": absolute(status["database"])})
+
+    return run_work(load(typed), preload=preload, has_parent=parent is not None, status=tell)
 
 
 def begin(parent: int | None) -> None:

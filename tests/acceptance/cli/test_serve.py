@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -76,8 +77,15 @@ def test_a_given_password_is_the_admins_and_no_task_sees_it(home: Home, start: S
     assert "HEADBOX_ADMIN_PASSWORD" not in variables
 
 
-def test_without_an_application_there_is_the_housekeeping(home: Home, start: Starter) -> None:
-    start(home).ready()
+def test_without_an_application_there_is_the_housekeeping_and_a_parent_that_has_imported_little(
+    home: Home, start: Starter
+) -> None:
+    serve = start(home)
+    serve.ready()
+    process = Path(f"/proc/{serve.pid}")
+    assert b"\0-m\0headbox\0serve\0" in (process / "cmdline").read_bytes()
+    loaded = re.findall(r"/(\w+)\.cpython[^/]*\.so", (process / "maps").read_text())
+    assert not {"_asyncio", "_ssl", "_core", "_decimal", "_datetime", "_socket"} & set(loaded)
     tasks = home.json("task", "list")
     assert [task["method_name"] for task in tasks] == ["cull_audited_events", "cull_history"]
 
