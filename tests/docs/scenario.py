@@ -1,5 +1,6 @@
 """Does what a page says, from its first block to its last, in a folder and a home of its own: files are written,
-services started, commands typed and their output compared, Python executed."""
+services started, commands typed and their output compared, Python executed. What would change the machine has a
+stand-in."""
 
 from __future__ import annotations
 
@@ -20,40 +21,63 @@ from typing import Final
 import pytest
 
 from headbox.config import load_settings
-from tests.docs.blocks import Block
+from tests.docs.blocks import ROOT, Block
+from tests.docs.printed import compare
+from tests.docs.shells import offered
+from tests.docs.sitting import Sitting
+from tests.docs.stand_ins.machine import program, write_program
+from tests.docs.superseding import log_of_superseded
 from tests.service import PATIENCE, Output
 
 INTERPRETER: Final = Path(__file__).with_name("interpreter.py")
 # What does not end by itself: what it prints once it is ready, and the port that it has unless told.
 SERVICES: Final = {
-    "headbox serve": (r"Headbox answers at http://\S+?:(\d+)/", "8000"),
-    "headbox api": (r"Headbox answers at http://\S+?:(\d+)/", "8000"),
-    "headbox work": (None, None),
-    "uvicorn": (r"running on http://\S+?:(\d+)", "8000"),
-    "flask": (r"Running on http://\S+?:(\d+)", "5000"),
+    r"(?:podman run .*)?headbox work\b": (None, None),
+    r"headbox (?:serve|api)\b|make serve\b|podman run\b": (r"Headbox answers at http://\S+?:(\d+)/", "8000"),
+    r"uvicorn\b": (r"running on http://\S+?:(\d+)", "8000"),
+    r"flask\b": (r"Running on http://\S+?:(\d+)", "5000"),
 }
+SERVICE: Final = re.compile("|".join(SERVICES))
+TAKE_A_PORT: Final = ("headbox", "uvicorn", "flask")
 # Without the plugins of everybody else, which take a second to load.
 PYTEST: Final = "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -q -p no:cacheprovider -p headbox.testing.plugin"
 AGAIN: Final = 0.3  # seconds after which what ends is told again
 LAST_OF_SERVE: Final = "task list"  # commands find a service once it has said what to type
+# The folders of a system that pages name.
+ELSEWHERE: Final = ("/etc/headbox", "/etc/systemd", "/opt/headbox", "/var/backups", "/var/lib/headbox")
+OF_OTHERS: Final = ("HEADBOX_", "XDG_", "PYTEST_")  # variables that the pages know nothing of
+STAND_INS: Final = ("install", "npm", "podman", "systemctl", "useradd")
 
 
 class Scenario:
-    """A page that is being followed. `stand_ins` are for places that exist only for the reader."""
+    """A page that is being followed. `stand_ins` are for places that exist only for the reader; `checkout` gives the
+    folder of the source as a clone has it."""
 
-    def __init__(self, folder: Path, stand_ins: dict[str, str]) -> None:
+    def __init__(self, folder: Path, checkout: Callable[[], Path], stand_ins: dict[str, str] | None = None) -> None:
         self.folder = folder
-        self.stand_ins = {"8000": "0", "5000": "0", **stand_ins}
+        self.machine = folder.with_name(f"{folder.name}-machine")
+        self.stand_ins = {"8000": "0", "5000": "0", **{path: f"{self.machine}{path}" for path in ELSEWHERE}}
+        self.stand_ins |= stand_ins or {}
+        self._checkout = checkout
+        self._sitting = Sitting()
         self._services: list[subprocess.Popen[bytes]] = []
         self._interpreter: subprocess.Popen[str] | None = None
         self._written: set[str] = set()
+        self._seen: set[Path] = set()
         home = folder.with_name(f"{folder.name}-home")
         home.mkdir()
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HEADBOX_", "XDG_"))}
+        programs = self.machine / "stand-ins"
+        for name in STAND_INS:
+            write_program(programs / name, f'exec {shlex.join(program(name))} "$@"')
+        others = f'case "$1 $2" in "-m venv") shift 2; exec {shlex.join(program("venv"))} "$@";; esac'
+        for name in ("python", "python3"):
+            write_program(programs / name, f'{others}\nexec {sys.executable} "$@"')
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_OTHERS)}
         self.environ = {
             **kept,
             "HOME": str(home),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MACHINE": str(self.machine),
+            "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "",  # what has been imported is known by it
             "NO_COLOR": "1",
@@ -62,9 +86,9 @@ class Scenario:
 
     def follow(self, block: Block) -> None:
         """Does what one block says, and fails if that does not go as it says."""
-        text = self._fit(block.text)
+        text = self._fit(block.text, block.in_checkout)
         if block.title is not None:
-            self._write(block.title, text)
+            self._write(self._fit(block.title), text)
         KINDS[block.language](self, block, text)
 
     def end(self) -> None:
@@ -72,6 +96,9 @@ class Scenario:
         if self._interpreter is not None:
             self._interpreter.communicate(timeout=PATIENCE)
             self._interpreter = None
+        self._sitting.end()
+        for path in self.machine.glob("run/*.pid"):
+            subprocess.run([self.machine / "stand-ins/systemctl", "stop", path.stem], env=self.environ, check=True)
         for service in self._services:
             service.send_signal(signal.SIGTERM)
         for service in self._services:
@@ -84,20 +111,27 @@ class Scenario:
 
     def dead_services(self) -> list[str]:
         """What ended of what was to go on until the end."""
-        return [shlex.join(map(str, service.args)) for service in self._services if service.poll() is not None]  # type: ignore[arg-type]
+        ended = [shlex.join(map(str, service.args)) for service in self._services if service.poll() is not None]  # type: ignore[arg-type]
+        names = [path.stem for path in self.machine.glob("run/*.pid")]
+        command = [self.machine / "stand-ins/systemctl", "is-active", *names]
+        told = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=True).stdout.split()
+        units = [name for name, state in zip(names, told, strict=True) if state != "active"]
+        return ended + units + self._sitting.dead_services()
 
     def _has_run(self, file: Path) -> bool:
         return any(file.parent.glob(f"__pycache__/{file.stem}.*.pyc"))
 
-    def _fit(self, text: str) -> str:
+    def _fit(self, text: str, in_checkout: bool = False) -> str:
         for place, stand_in in self.stand_ins.items():
+            if in_checkout and place == ".venv/bin/":
+                continue
             text = re.sub(
                 rf"(?<![\w.]){re.escape(place)}" + r"\b" * place.isdigit(), lambda _, found=stand_in: found, text
             )
         return text
 
     def _write(self, name: str, text: str) -> None:
-        path = self.folder / name
+        path = self.folder / name.replace("~", self.environ["HOME"])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
         if path.suffix == ".py" and text.strip():
@@ -116,15 +150,57 @@ class Scenario:
             self._type(block, command)
 
     def console(self, block: Block, text: str) -> None:
-        """Commands behind `$ `, each with what it prints."""
+        """Commands behind `$ `, each with what it prints; before them, what stands in place of what the last block has
+        shown on its terminal once its command has ended."""
+        before, _, _ = f"\n{text}".partition("\n$ ")
+        if before.strip():
+            self._agree(block, "it", before, self._sitting.see_end())
         for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-            printed = self._type(block, command)
-            if not expected.strip():
-                continue
-            ids = compare(expected, printed)
-            if ids is None:
-                pytest.fail(f"{block}: {command}\nis to print\n{expected}\nand prints\n{printed}", pytrace=False)
-            self.stand_ins |= ids
+            if block.on_terminal:
+                self._watch(block, command, expected)
+            else:
+                self._agree(block, command, expected, self._type(block, command))
+
+    def _agree(self, block: Block, command: str, expected: str, printed: str) -> None:
+        ids = compare(expected, printed) if expected.strip() else {}
+        if ids is None:
+            pytest.fail(f"{block}: {command}\nis to print\n{expected}\nand prints\n{printed}", pytrace=False)
+        self.stand_ins |= ids
+
+    def _watch(self, block: Block, command: str, expected: str) -> None:
+        """Types a command at a terminal, and waits until that is shown, though it may go on."""
+        begins = next((begins for begins in SERVICES if re.match(begins, command)), None)
+        environ = self.environ | ({"HEADBOX_PORT": "0"} if begins else {})
+        shown = self._sitting.watch(
+            command, self._place(block), environ, lambda screen: compare(expected, screen) is not None, bool(begins)
+        )
+        self._agree(block, command, expected, shown)
+        ready, port = SERVICES[begins] if begins else (None, None)
+        if ready and port and (found := re.search(ready, shown)):
+            self.stand_ins[port] = found[1]
+
+    def tree(self, block: Block, text: str) -> None:
+        """Folders and files of the repository, indented: each is there, and no room of the house is left out."""
+        paths: list[tuple[int, Path]] = []
+        for indent, names in re.findall(r"^( *)(\S+(?: +\S+[/.]\S*)*)(?:  |$)", text, re.MULTILINE):
+            paths = [(depth, path) for depth, path in paths if depth < len(indent)]
+            for name in names.split():
+                path = (paths[-1][1] if paths else ROOT) / name
+                assert path.exists(), f"{block}: there is no {path}"
+                self._seen.add(path)
+            if name.endswith("/"):
+                paths.append((len(indent), path))
+        rooms = {path for path in (ROOT / "src/headbox").iterdir() if path.is_dir() and "__" not in path.name}
+        assert rooms <= self._seen, f"{block}: it does not show {rooms - self._seen}"
+
+    def log(self, block: Block, text: str) -> None:
+        """A line of a worker's log, as it comes to be written."""
+        self._agree(block, "the log", text, log_of_superseded(self.folder))
+
+    def completion(self, block: Block, text: str) -> None:
+        """What makes a shell complete words: it does."""
+        found = offered(block.language, text, "headbox sche", self.folder, self.environ)
+        assert found == ["schedule"], f"{block}: {found}"
 
     def toml(self, block: Block, text: str) -> None:
         tomllib.loads(text)
@@ -135,7 +211,8 @@ class Scenario:
         """Settings in the environment: they hold for all that follows."""
         given = dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
         load_settings({}, given, self.folder)
-        self.environ |= given
+        if block.title is None:
+            self.environ |= given
 
     def unit(self, block: Block, text: str) -> None:
         parser = ConfigParser(strict=False, interpolation=None)
@@ -152,39 +229,49 @@ class Scenario:
 
     def _type(self, block: Block, command: str) -> str:
         """Types a command, and returns what it printed; of a service nothing, once it is ready."""
+        place = self._place(block)
         self._written -= {name for name in self._written if name in command}
         words = command.partition(" #")[0].strip()
         for begins, (ready, port) in SERVICES.items():
-            if f"{words} ".startswith(f"{begins} "):
-                self._start(words, ready, port)
-                return ""
+            if re.match(begins, words):
+                return self._start(words, place, ready, port)
         return self._succeed(block, command)
 
-    def _start(self, command: str, ready: str | None, port: str | None) -> None:
-        if port is not None and "--port" not in command:
+    def _place(self, block: Block) -> Path:
+        return self._checkout() if block.in_checkout else self.folder
+
+    def _start(self, command: str, place: Path, ready: str | None, port: str | None) -> str:
+        if port is not None and "--port" not in command and command.startswith(TAKE_A_PORT):
             command += " --port 0"
         service = subprocess.Popen(
-            shlex.split(command), cwd=self.folder, env=self.environ,
+            shlex.split(command), cwd=place, env=self.environ,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self._services.append(service)
         if ready is None or port is None:
-            return
+            return ""
         assert service.stdout is not None
         output = Output(service.stdout)
         found = re.search(ready, output.until(ready))
         assert found is not None
         self.stand_ins[port] = found[1]
-        if command.startswith("headbox serve"):
+        if "headbox serve" in command:
             output.until(LAST_OF_SERVE)
+        return ""
 
     def _succeed(self, block: Block, command: str) -> str:
+        variables = self.folder.with_name(f"{self.folder.name}-variables")
+        if "export " in command:
+            command += f"\nenv --null > {variables}"
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command], cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, check=False,
+            ["bash", "-euo", "pipefail", "-c", command], cwd=self._place(block), env=self.environ,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=PATIENCE, check=False,
         )  # fmt: skip
         if done.returncode:
             pytest.fail(f"{block}: {command}\n{done.stdout}", pytrace=False)
+        if variables.exists():
+            self.environ |= dict(pair.split("=", 1) for pair in variables.read_text("utf-8").split("\0") if pair)
         return done.stdout
 
     def _execute(self, block: Block, text: str) -> None:
@@ -210,35 +297,10 @@ KINDS: Final[dict[str, Callable[[Scenario, Block, str], None]]] = {
     "ini": Scenario.unit,
     "json": Scenario.json,
     "text": Scenario.text,
+    "tree": Scenario.tree,
+    "log": Scenario.log,
+    **dict.fromkeys(("bash", "zsh", "fish"), Scenario.completion),
 }
-
-
-def compare(expected: str, printed: str) -> dict[str, str] | None:
-    """None if something else was printed, else the ids that stand for those of the page. `…` stands for anything, a
-    line of it for any lines; times may be others."""
-    ids: list[str] = []
-    lines = [_line_pattern(line, ids) for line in expected.strip().splitlines()]
-    found = re.fullmatch("".join(lines), "".join(f"{line.strip()}\n" for line in printed.strip().splitlines()))
-    return None if found is None else dict(zip(ids, found.groups(), strict=True))
-
-
-def _line_pattern(line: str, ids: list[str]) -> str:
-    if line.strip() == "…":
-        return r"(?:[^\n]*\n)*"
-    ids += ID.findall(line)
-    pattern = r"\s+".join(map(re.escape, line.split())).replace("…", "[^\n]*")
-    for what, like in _VARY:
-        pattern = re.sub(what, lambda _, found=like: found, pattern)
-    return pattern + r"\n"
-
-
-ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
-_VARY: Final = (
-    (r"[0-9a-f]{8}(\\-[0-9a-f]{4}){3}\\-[0-9a-f]{12}", r"([0-9a-f-]{36})"),
-    (r"\d\d:\d\d:\d\d", r"\d\d:\d\d:\d\d"),
-    (r"\bnow\b", r"(?:now|\d+\s+s\s+ago)"),
-    (r"\d+(\\\.\d+)?\\s\+m?s\b", r"[\d.]+\s+m?s"),
-)
 
 
 def _end_at_once(service: subprocess.Popen[bytes]) -> None:
@@ -256,6 +318,6 @@ def _end_at_once(service: subprocess.Popen[bytes]) -> None:
 def _commands(text: str) -> Iterator[str]:
     """The commands of a block: a service alone, what stands between services together, as one shell has it."""
     lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
-    for is_service, group in groupby(lines, key=lambda line: line.startswith(tuple(SERVICES))):
+    for is_service, group in groupby(lines, key=lambda line: bool(SERVICE.match(line))):
         commands = list(group)
         yield from commands if is_service else ["\n".join(commands)]

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import termios
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rich.cells import cell_len
@@ -153,6 +154,10 @@ class Terminal:
     def until_gone(self, pattern: str) -> str:
         """Waits until the pattern is found on the screen no more. The screen."""
         return self._read(lambda: re.search(pattern, str(self.screen)) is None, f"{pattern!r} to be gone")
+
+    def until_so(self, is_so: Callable[[str], bool], what: str) -> str:
+        """Waits until the screen is so. The screen."""
+        return self._read(lambda: is_so(str(self.screen)), what)
 
     def until_more(self, length: int) -> None:
         """Waits until more than so many characters have come."""
