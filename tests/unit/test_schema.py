@@ -19,7 +19,7 @@ def table(dialect: str, name: str) -> str:
 
 
 def checked(dialect: str, name: str, column: str) -> set[str]:
-    found = re.search(rf"CHECK \({column} IN \(([^)]*)\)", table(dialect, name))
+    found = re.search(rf"CHECK \(({column} IN .*)\),?$", table(dialect, name), re.MULTILINE)
     assert found is not None
     return set(re.findall(r"'(\w+)'", found[1]))
 

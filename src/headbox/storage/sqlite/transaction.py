@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from json import dumps
+from secrets import token_hex
 from typing import Any, cast
 
 from headbox.domain.task import WORK, Work
@@ -62,7 +63,8 @@ class SQLiteTransaction:
         for level, share, _ in asks:
             left = min(share, limit - len(works))
             if left > 0 and (rows := self._claimable(level, left, most_bytes - payload_bytes(works), terms)):
-                self.change("claim", worker=worker, places=dumps([place for *_, place in rows]))
+                places = dumps([row[-1] for row in rows])
+                self.change("claim", worker=worker, snapshot=f"{token_hex(12)}-", places=places)
                 works += [Work(*row[:-1]) for row in rows]
         return works
 

@@ -1,8 +1,9 @@
 -- Tasks that are not complete. Instants and spans are microseconds; payloads are described in storage/payload.py.
+-- Checks list two values at a time: of three, SQLite makes a table for each row that it checks.
 CREATE TABLE headbox_tasks (
     id TEXT NOT NULL PRIMARY KEY,
     run INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'reset', 'suspended')),
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'running') OR state IN ('reset', 'suspended')),
     queue TEXT NOT NULL,
     priority INTEGER NOT NULL CHECK (priority BETWEEN -9 AND 9),
     due_time INTEGER NOT NULL,
@@ -14,7 +15,7 @@ CREATE TABLE headbox_tasks (
     kwargs BLOB,
     public_args TEXT,
     public_kwargs TEXT,
-    scheduler TEXT NOT NULL CHECK (scheduler IN ('immediate', 'at', 'interval', 'cron')),
+    scheduler TEXT NOT NULL CHECK (scheduler IN ('immediate', 'at') OR scheduler IN ('interval', 'cron')),
     schedule TEXT,
     schedule_name TEXT,
     definition TEXT,
@@ -71,7 +72,8 @@ CREATE UNIQUE INDEX headbox_tasks_schedule ON headbox_tasks (schedule_name) WHER
 CREATE TABLE headbox_task_history (
     id TEXT NOT NULL,
     run INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('finished', 'error', 'timed_out', 'canceled', 'reset')),
+    state TEXT NOT NULL
+        CHECK (state IN ('finished', 'error') OR state IN ('timed_out', 'canceled') OR state = 'reset'),
     queue TEXT NOT NULL,
     priority INTEGER NOT NULL,
     due_time INTEGER NOT NULL,
