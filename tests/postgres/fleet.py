@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +14,7 @@ import psycopg
 
 from headbox.config import Settings
 from headbox.domain.task import Instant, Span
+from headbox.storage.postgres.connections import Connection
 from headbox.storage.postgres.store import PostgresStore
 from headbox.storage.records import Worker
 from headbox.worker.heartbeat import BEATS
@@ -71,12 +72,17 @@ class Fleet:
 def counted() -> Iterator[Counter[str]]:
     """What is said to any server meanwhile, statement by statement, by the beginning of its text."""
     said: Counter[str] = Counter()
-    execute = psycopg.Cursor.execute
 
-    def count(self: psycopg.Cursor[Any], query: Any, *args: Any, **kwargs: Any) -> Any:
-        text = query.decode() if isinstance(query, bytes) else str(query)
-        said.update(part.strip()[:60] for part in text.split(";") if part.strip())
-        return execute(self, query, *args, **kwargs)
+    def heard(say: Callable[..., Any]) -> Callable[..., Any]:
+        def count(self: object, query: Any, *args: Any, **kwargs: Any) -> Any:
+            text = query.decode() if isinstance(query, bytes) else str(query)
+            said.update(part.strip()[:60] for part in text.split(";") if part.strip())
+            return say(self, query, *args, **kwargs)
 
-    with patch.object(psycopg.Cursor, "execute", count):
+        return count
+
+    with (
+        patch.object(psycopg.Cursor, "execute", heard(psycopg.Cursor.execute)),
+        patch.object(Connection, "change", heard(Connection.change)),
+    ):
         yield said

@@ -14,7 +14,7 @@ import pytest
 
 from headbox.domain.errors import NonUniqueTask, StorageUnavailable
 from headbox.domain.task import Instant, Task
-from headbox.storage.postgres import grouping
+from headbox.storage.postgres import connections, grouping
 from headbox.storage.postgres.grouping import Grouping
 from headbox.storage.postgres.store import PostgresStore
 from tests.postgres.conftest import NOON, a_task
@@ -159,6 +159,24 @@ def test_a_single_enqueue_is_one_statement(store: PostgresStore) -> None:
         task = store.enqueue([a_task()], NOON)[0]
     inserted = Counter({text: times for text, times in said.items() if "pg_notify" not in text})
     assert inserted.total() == 1 and store.get(task.id) == task
+
+
+def test_tasks_of_ever_other_kinds_are_enqueued_by_few_prepared_statements(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_STATEMENTS", 2)
+    tasks = [a_task(**{field: 1}) for field in ("priority", "timeout", "runs_left", "failure_threshold")]
+    for task in [*tasks, a_task(priority=2)]:
+        store.enqueue([task], NOON)
+        assert store.get(task.id) == task
+    with store._server.connections.lend() as connection:
+        for forgets in (b"BEGIN", b"ROLLBACK"):
+            connection.execute(forgets, prepare=True)
+    for kind in ({"priority": 1}, {}):
+        store.enqueue([a_task(**kind)], NOON)
+    with store._server.connections.lend() as connection:
+        found = connection.execute("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'headbox%'").fetchone()
+    assert found == (2,)
 
 
 def test_sixteen_threads_lose_and_double_nothing(store: PostgresStore) -> None:

@@ -132,6 +132,12 @@ def numbered(statement: str, names: tuple[str, ...]) -> str:
     return _PARAMETER.sub(lambda match: f"?{names.index(match[1]) + 1}", statement)
 
 
+@lru_cache(256)
+def with_dollars(statement: str, names: tuple[str, ...]) -> bytes:
+    """The same as PostgreSQL itself reads it, with `$N`."""
+    return _PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", statement).encode()
+
+
 @lru_cache(256)  # one for each kind of batch
 def of_rows(statement: str, varying: tuple[str, ...]) -> str:
     """The statement with the `:name` of each of `varying` as an element of a row of JSON, `given.value`, in that order

@@ -15,6 +15,7 @@ from headbox.storage.queries import COLUMN_TYPES, unusual
 
 _header = Struct("!iiIii").pack  # dimensions, whether there are nulls, the elements' type, how many, from which index
 _length = Struct("!i").pack
+_int8 = Struct("!q").pack
 _whole = Struct("!iq").pack
 _NULL: Final = _length(-1)
 _TRUE, _FALSE = _length(1) + b"\1", _length(1) + b"\0"
@@ -97,6 +98,20 @@ def adapt_columns(adapters: AdaptersMap) -> None:
     """Lets a connection send columns."""
     for kind, dumper in _KINDS.values():
         adapters.register_dumper(kind, dumper)
+
+
+_DUMPERS: Final[Mapping[type[Column], _ColumnDumper]] = {kind: dumper(kind) for kind, dumper in _KINDS.values()}
+
+
+def encoded(value: Any) -> Buffer | None:
+    """A column, or a value that goes into one, as PostgreSQL reads it in binary."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, bool):
+        return b"\1" if value else b"\0"
+    if isinstance(value, int):
+        return _int8(value)
+    return _DUMPERS[type(value)].dump(value) if isinstance(value, Column) else value
 
 
 def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Column]:

@@ -12,15 +12,14 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import tuple_row
 
-from headbox.domain import statistics
 from headbox.domain.task import WORK, Instant, Task, Work
 from headbox.storage.database import Ask, Level, Row, Rows
-from headbox.storage.postgres.arrays import Column, Integers, adapt_columns, as_set, columns, copy_types
+from headbox.storage.postgres.arrays import Column, Integers, adapt_columns, as_set, columns, copy_types, encoded
 from headbox.storage.postgres.connections import Connection, adapt
 from headbox.storage.postgres.errors import Collision
 from headbox.storage.postgres.frontier import Frontier, Start, as_starts
 from headbox.storage.postgres.notices import News
-from headbox.storage.queries import ENQUEUED, formatted, load, of_arrays, payload_bytes
+from headbox.storage.queries import ENQUEUED, formatted, load, of_arrays, payload_bytes, with_dollars
 from headbox.storage.tally import Tally
 
 COPY_ROWS = 200  # tasks from which on they are copied into the table
@@ -158,17 +157,14 @@ class PostgresTransaction:
             if not self._may_have_ended([*map(ids, rows)]):
                 self.news.queues.update(map(queues, rows))
                 return self._copy(names, rows)
-        return self._run_set("add_task", names, rows, {}).rowcount
+        statement, parameters = self._of_tasks("add_task", names, rows)
+        return self._execute(formatted(statement), parameters).rowcount
 
-    def _run_set(
-        self, name: str, names: tuple[str, ...], rows: Rows, parameters: Mapping[str, Any]
-    ) -> psycopg.Cursor[Row]:
-        """Runs a statement over a set of tasks that are accepted."""
+    def _of_tasks(self, name: str, names: tuple[str, ...], rows: Rows) -> tuple[str, dict[str, Any]]:
+        """A statement that accepts a set of tasks, and its parameters."""
         varying, common = as_set(names, rows)
         self.news.queues.update(varying.get("queue") or [common["queue"]])
-        common |= parameters
-        statement = of_arrays(load("postgres")[name], tuple(varying), tuple(common))
-        return self._execute(formatted(statement), common | varying)
+        return of_arrays(load("postgres")[name], tuple(varying), tuple(common)), common | varying
 
     def _may_have_ended(self, ids: list[str]) -> bool:
         """Whether there are ended tasks among these ids; asked by one probe, so others in between count as well."""
@@ -200,7 +196,7 @@ class PostgresTransaction:
             return self._cursor.execute(statement, parameters, binary=True)
         except errors.UniqueViolation as error:
             if self._undo is None:
-                raise Collision(f"another transaction was first: {error.diag.message_primary}") from error
+                raise _collision(error) from error
             self.is_doomed = True
             self._connection.execute(self._undo)
             raise
@@ -212,6 +208,10 @@ class PostgresTransaction:
         if described := self._cursor.description:
             concerned = self.news.queues if described[0].name == "queue" else self.news.workers
             concerned.update(found for (found,) in self._cursor.fetchall() if found is not None)
+
+
+def _collision(error: errors.UniqueViolation) -> Collision:
+    return Collision(f"another transaction was first: {error.diag.message_primary}")
 
 
 class StreamingTransaction(PostgresTransaction):
@@ -228,10 +228,17 @@ class SingleStatement(PostgresTransaction):
 
     _asked = False
 
-    def enqueue(self, tasks: Sequence[Task], now: Instant) -> Any:
+    _connection: Connection
+
+    def enqueue(self, tasks: Sequence[Task], now: Instant) -> None:
         """Accepts tasks and counts them; the same ids again change nothing."""
-        rows = [_enqueued(task) for task in tasks]
-        return self._run_set("enqueue", ENQUEUED, rows, {"now": now, "counted": statistics.ENQUEUED}).rowcount
+        self._ask()
+        statement, given = self._of_tasks("enqueue", ENQUEUED, [_enqueued(task) for task in tasks])
+        given["now"] = now
+        try:
+            self._connection.change(with_dollars(statement, tuple(given)), [*map(encoded, given.values())])
+        except errors.UniqueViolation as error:
+            raise _collision(error) from error
 
     def _execute(self, statement: bytes, parameters: Mapping[str, Any]) -> psycopg.Cursor[Row]:
         self._ask()

@@ -11,7 +11,7 @@ WITH added AS (
     RETURNING queue, state
 )
 INSERT INTO headbox_changes (time, queue, became, counted, number)
-SELECT :now, queue, state, :counted, count(*) FROM added GROUP BY queue, state
+SELECT :now::bigint, queue, state, 'enqueued', count(*) FROM added GROUP BY queue, state
 
 -- record_start --
 -- Runs have lasted long enough for their start to be worth recording.
