@@ -10,7 +10,7 @@ import pytest
 
 from headbox.domain.outcomes import Outcome
 from headbox.storage.postgres.store import PostgresStore
-from headbox.storage.records import ClaimRequest, Report
+from headbox.storage.records import ClaimRequest, Filter, Report
 from tests.postgres.conftest import NOON, a_task, a_worker
 
 UNPREPARED = 5  # times that psycopg runs a statement before it has it prepared
@@ -52,6 +52,11 @@ def fill(store: PostgresStore) -> None:
     store.exchange("w", Report(outcomes=ended), None, NOON)
 
 
+def prepared(store: PostgresStore) -> set[str]:
+    with store._server.connections.lend() as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM pg_prepared_statements").fetchall()}
+
+
 def pages_read(store: PostgresStore) -> int:
     with store._server.connections.lend() as connection:
         return int((connection.execute(PAGES).fetchone() or (0, 0))[1])
@@ -62,3 +67,9 @@ def test_whether_a_task_has_ended_is_looked_up_whatever_was_known_of_the_history
     before = pages_read(planned)
     ask(planned)
     assert pages_read(planned) - before <= 16  # each index is a few pages deep
+
+
+def test_what_is_prepared_outlives_a_reading_of_several_statements(planned: PostgresStore) -> None:
+    before = prepared(planned)
+    planned.find(Filter(), NOON, 10, counting=10)
+    assert before and before <= prepared(planned)

@@ -116,7 +116,7 @@ class PostgresDatabase:
                 raise StorageError("nothing was written: another task is in the way")
             self._commit(connection, xid, is_repeatable, end)
         except BaseException:
-            _roll_back(connection)
+            _end(connection, b"ROLLBACK")
             raise
         if not transaction.news.queues:
             self.notices.note_own(xid)
@@ -240,7 +240,7 @@ class PostgresDatabase:
             try:
                 yield kind(connection, reading=True, frontier=self._frontier)
             finally:
-                _roll_back(connection)
+                _end(connection, b"COMMIT")  # after a ROLLBACK psycopg would have all prepared statements forgotten
 
     def ask(self, question: Callable[[Connection], T], patience: float | None = None) -> T:
         """What a question to the server itself gives, asked outside of any transaction. `patience`: seconds, if it is
@@ -309,10 +309,10 @@ def _begin(connection: Connection) -> str:
     return str(xid)
 
 
-def _roll_back(connection: Connection) -> None:
+def _end(connection: Connection, command: bytes) -> None:
     if not connection.closed:
         with suppress(psycopg.Error):  # a connection that cannot even do this is closed when it is given back
-            connection.command(b"ROLLBACK")
+            connection.command(command)
 
 
 @contextmanager
