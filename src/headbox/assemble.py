@@ -7,13 +7,16 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from headbox.config import Loaded, Settings, without_password
 from headbox.domain.errors import ConfigError, StorageStarting, StorageUnavailable
-from headbox.task_queue.queue import TaskQueue
+from headbox.memory import give_back_memory
+
+if TYPE_CHECKING:
+    from headbox.task_queue.queue import TaskQueue
 
 ADMIN_PASSWORD_FILE: Final = "admin_password_file"  # noqa: S105 - the name of a setting in the database
 SQLITE: Final = "sqlite:///"
@@ -26,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 def open_queue(settings: Settings) -> TaskQueue:
     """The queue of a process that runs no task code. Nothing is opened before first use."""
+    from headbox.task_queue.queue import TaskQueue
+
     return TaskQueue(settings=settings)
 
 
@@ -67,6 +72,7 @@ def run_api(
     said = _wait_for(
         lambda: make_admin(queue, settings.admin_password, is_watched=is_watched), passing=StorageUnavailable
     )
+    give_back_memory()
     server.run_on_socket()
 
 

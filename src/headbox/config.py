@@ -8,9 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,7 +138,10 @@ def _in_file(environ: Mapping[str, str], directory: Path) -> Source:
     named = environ.get("HEADBOX_CONFIG")
     file = named or FILE
     try:
-        values = tomllib.loads((directory / file).read_text("utf-8"))
+        text = (directory / file).read_text("utf-8")
+        import tomllib
+
+        values = tomllib.loads(text)
     except FileNotFoundError:
         if named:
             raise ConfigError(f"HEADBOX_CONFIG: there is no file {named!r}; name an existing one") from None
@@ -159,6 +160,8 @@ def _find_setting(name: str, source: Source) -> Setting:
         return BY_NAME["secret_keys"]
     if name in BY_NAME:
         return BY_NAME[name]
+    from difflib import get_close_matches
+
     close = get_close_matches(name.removeprefix(PREFIX).lower(), BY_NAME, n=1)
     advice = f"did you mean {source.spell(close[0])}?" if close else "`headbox config show` lists all settings"
     raise ConfigError(f"{source.spell(name)}: there is no such setting; {advice}")

@@ -46,7 +46,35 @@ def test_importing_the_package_imports_no_room_of_it() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-def test_a_supervisor_has_no_event_loop_in_its_memory() -> None:
-    """7 MB with what it needs of its own, most of which the supervisor does not."""
-    code = "import sys, headbox.worker.startup; print({'asyncio', 'ssl'} & set(sys.modules))"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+HEAVY = {
+    "argparse",
+    "asyncio",
+    "cronsim",
+    "difflib",
+    "headbox.task_queue.queue",
+    "sqlite3",
+    "ssl",
+    "tomllib",
+    "zoneinfo",
+}
+
+
+@pytest.mark.parametrize(
+    ("imports", "heavy"),
+    [
+        ("import headbox.assemble, headbox.worker.startup", set()),
+        ("with importing_no_tls(): import psycopg, headbox.storage.postgres.store", {"asyncio", "zoneinfo"}),
+        ("import headbox.worker.forkserver", {"headbox.task_queue.queue"}),
+    ],
+)
+def test_a_process_has_little_in_its_memory_that_it_does_not_need(imports: str, heavy: set[str]) -> None:
+    code = f"import sys\nfrom headbox.memory import *\n{imports}\nprint(sorted({HEAVY} & sys.modules.keys()))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == f"{sorted(heavy)}\n"
+
+
+def test_tls_is_there_again_for_those_who_want_it_later() -> None:
+    code = (
+        "from headbox.memory import importing_no_tls\nwith importing_no_tls():\n    import asyncio.sslproto\n"
+        "import ssl\nprint(asyncio.sslproto.ssl, ssl.create_default_context().verify_mode.name)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "None CERT_REQUIRED\n"

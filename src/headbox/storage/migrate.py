@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
 
 from headbox.domain.errors import StorageError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 OLDEST_COMPATIBLE = 1  # the oldest code (by its newest migration) that can work on the schema of this code
 
@@ -72,10 +75,12 @@ def upgrade_sqlite(connection: sqlite3.Connection) -> bool:
 
 def _statements(sql: str) -> list[str]:
     """A script's statements. `executescript` would commit the open transaction."""
+    from sqlite3 import complete_statement
+
     statements, pending = [], ""
     for line in sql.splitlines(keepends=True):
         pending += line
-        if sqlite3.complete_statement(pending):
+        if complete_statement(pending):
             statements.append(pending)
             pending = ""
     return statements

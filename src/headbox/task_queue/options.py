@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
-from difflib import get_close_matches
 from operator import index
 from typing import Any, Final, TypedDict, get_args
 
@@ -105,6 +104,8 @@ def read_span(name: str, lowest: Span) -> Callable[[Any], Span | None]:
 
 
 def _unknown(name: str, valid: Collection[str]) -> InvalidTask:
+    from difflib import get_close_matches
+
     close = get_close_matches(name, valid, n=1)
     advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(valid))}"
     return InvalidTask(f"there is no option {name}: {advice}")

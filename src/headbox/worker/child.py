@@ -4,23 +4,24 @@ user code, and knows nothing of the store."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
 import signal
 import sys
-from typing import NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, cast
 
 from headbox.task_queue.queue import TaskQueue
 from headbox.worker.application import ApplicationError, load
-from headbox.worker.async_child import AsyncChild
 from headbox.worker.journal import Journal
 from headbox.worker.log import log_to_stderr
 from headbox.worker.process import die_with_parent
 from headbox.worker.protocol import ChildFailed, Kind, Outlet
 from headbox.worker.slot import Slot
 from headbox.worker.sync_child import SyncChild
+
+if TYPE_CHECKING:
+    from headbox.worker.async_child import AsyncChild
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,14 @@ def _run(birth: Birth, queue: TaskQueue | None, app: str | None, outlet: Outlet)
         queue = load(app)
         log_to_stderr()
     _call_hooks(queue)
-    runner = AsyncChild if birth.kind == "async" else SyncChild
+    runner = _async_child() if birth.kind == "async" else SyncChild
     runner(queue, birth.inlet, outlet, Slot(birth.slot), Journal(birth.journal)).run()
+
+
+def _async_child() -> type[AsyncChild]:
+    from headbox.worker.async_child import AsyncChild  # and an event loop, which synchronous tasks need not have
+
+    return AsyncChild
 
 
 def _settle(parent: int) -> None:
@@ -117,6 +124,8 @@ def _flush() -> None:
 
 def main() -> NoReturn:
     """A child in an interpreter of its own; the forkserver passes what a fork would know."""
+    import argparse  # which no fork needs
+
     parser = argparse.ArgumentParser(prog="headbox.worker.child")
     parser.add_argument("--kind", choices=("sync", "async"), required=True)
     parser.add_argument("--app", required=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from headbox.domain.errors import HeadboxError, StorageError
+from headbox.memory import give_back_memory
 from headbox.task_queue.queue import TaskQueue
 from headbox.worker.application import load
 from headbox.worker.child import Birth, live
@@ -111,7 +112,7 @@ class Forkserver:
         log_to_stderr()
         self._preload = ready.preloaded
         self._watch_signals()
-        gc.collect()
+        give_back_memory()
         gc.freeze()  # so that collections in children don't copy the pages they share with this process
         self._send(ready)
 
@@ -121,13 +122,15 @@ class Forkserver:
         warnings = openings().since(before)
         if not queue.database_is_default:
             os.environ["HEADBOX_DATABASE"] = queue.database
-        declarations = queue.declarations(app)
+        callables, declarations = queue.registry.catalog(), queue.declarations(app)
         with contextlib.suppress(StorageError):  # which a child that needs the keys will tell
             queue.payloads  # noqa: B018 - made once for all children
+        if any(callable.is_async for callable in callables):
+            import headbox.worker.async_child  # noqa: F401 - once for all of them, too
         return Ready(
             database=queue.database,
             database_is_default=queue.database_is_default,
-            callables=queue.registry.catalog(),
+            callables=callables,
             declarations=declarations,
             schedule_names=[task.schedule_name for task in declarations if task.schedule_name is not None],
             warnings=warnings,

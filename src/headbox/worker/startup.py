@@ -11,6 +11,7 @@ from typing import Any
 
 from headbox.config import Settings, without_password
 from headbox.domain.errors import HeadboxError
+from headbox.memory import give_back_memory, importing_no_tls, share_one_heap
 from headbox.storage.store import open_store
 from headbox.worker.children import death
 from headbox.worker.keeper import WorkerFailed
@@ -38,6 +39,7 @@ def run_worker(
     there and ready.
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
+    share_one_heap()
     most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each child takes several
     nursery, ready, url = None, None, settings.database
@@ -46,9 +48,16 @@ def run_worker(
             nursery = Nursery(settings.app, settings.database, preload=preload)
             ready = _prepare(nursery)
             url = _resolve_database(settings, ready, database_given)
-        store = open_store(url, settings.finished_lifetime)
+        with importing_no_tls():  # PostgreSQL's driver brings asyncio along, and has TLS of its own
+            store = open_store(url, settings.finished_lifetime)
         supervisor = Supervisor(store, settings, nursery, ready, has_parent=has_parent)
-        supervisor.run(lambda: status({"database": url}) if status else None)
+
+        def begin() -> None:
+            give_back_memory()
+            if status is not None:
+                status({"database": url})
+
+        supervisor.run(begin)
     except HeadboxError as error:
         logger.error("%s", error)
         return 1
