@@ -112,6 +112,7 @@ def test_names_and_arguments_are_text(operator: Person, mill: Mill) -> None:
         page = operator.get(path).text
         assert (HOSTILE not in page and "&lt;script&gt;alert(1)" in page) or path == "/ui/", path
         assert "</table>" not in page.replace("</tbody>\n</table>", ""), path
+        assert '"\\u202eevil"' in page.replace("&#34;", '"') or path == "/ui/", path
 
 
 def test_secrets_are_masked_on_pages_too(operator: Person, mill: Mill) -> None:

@@ -11,6 +11,11 @@ from headbox.domain.task import Span, Task
 
 CALL: Final = 160  # characters of a call in a list
 PRETTY: Final = 20_000  # characters of a value on a page; the rest is for the API
+# What would turn the text around it, quotation marks too (Unicode Standard Annex #9): shown as JSON escapes.
+TURNING: Final = {
+    ord(mark): f"\\u{ord(mark):04x}"
+    for mark in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+}
 
 
 def read_public(public: str | None, payload: bytes | None, empty: Any) -> Any:
@@ -26,12 +31,12 @@ def read_public(public: str | None, payload: bytes | None, empty: Any) -> Any:
 
 def compact(value: Any) -> str:
     """A value in one line."""
-    return msgspec.json.encode(value).decode()
+    return msgspec.json.encode(value).decode().translate(TURNING)
 
 
 def pretty(value: Any) -> str:
     """A value over several lines, cut where it becomes too long for a page."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode().translate(TURNING)
     return text if len(text) <= PRETTY else text[:PRETTY] + "\n… (the API has the rest)"
 
 
