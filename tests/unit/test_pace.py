@@ -37,8 +37,20 @@ def test_a_measurement_moves_the_mean_a_little_and_many_move_it_all_the_way() ->
     pace = Pace()
     pace.note("sync", 0)
     pace.note("sync", 100 * MILLISECOND)
-    assert pace.expected("sync") == 10 * MILLISECOND
+    assert pace.expected("sync") == pytest.approx(10 * MILLISECOND)
     for _ in range(100):
         pace.note("sync", 100 * MILLISECOND)
     assert pace.expected("sync") == pytest.approx(100 * MILLISECOND, rel=0.001)
     assert pace.ahead == max(1, AHEAD // (100 * MILLISECOND))
+
+
+def test_many_runs_told_at_once_move_the_mean_as_far_as_one_by_one() -> None:
+    """But one of them that the processor was taken from does not count more for having come last."""
+    together, apart = Pace(), Pace()
+    for pace in (together, apart):
+        pace.note("sync", 0)
+    together.note("sync", 12 * 5 * MILLISECOND, 12)
+    for _ in range(12):
+        apart.note("sync", 5 * MILLISECOND)
+    assert together.expected("sync") == pytest.approx(apart.expected("sync"))
+    assert together.ahead == apart.ahead

@@ -27,6 +27,7 @@ class Child:
 
     def __init__(self, link: ChildLink, journal: JournalFile) -> None:
         self.link = link
+        self.is_sync = link.kind == "sync"  # runs one task after another
         self.journal = journal
         self.runs: dict[int, Work] = {}
         self.started: dict[int, int] = {}  # of an async child: when each run started
@@ -38,11 +39,6 @@ class Child:
         self.retiring = False  # gets no more
         self.killed = False
         self.pending = 0  # runs that are placed here and not sent yet
-
-    @property
-    def is_sync(self) -> bool:
-        """Whether it runs one task after another."""
-        return self.link.kind == "sync"
 
     @property
     def may_get_runs(self) -> bool:
@@ -61,16 +57,19 @@ class Child:
     def add(self, seq: int, task: Work) -> None:
         """The run was handed to it."""
         self.runs[seq] = task
-        self.weight = max(self.weight, task.weight) if self.is_sync else self.weight + task.weight
+        if not self.is_sync:
+            self.weight += task.weight
+        elif task.weight > self.weight:
+            self.weight = task.weight
 
     def drop(self, seq: int) -> Work | None:
         """The run is no longer its; None if it was not."""
         task = self.runs.pop(seq, None)
         if task is None:
             return None
-        self.started.pop(seq, None)
-        self.recorded.pop(seq, None)
-        self.interruptions.pop(seq, None)
+        for known in (self.started, self.recorded, self.interruptions):
+            if known:  # of a short run there is nothing
+                known.pop(seq, None)
         if not self.runs:
             self.weight, self.solitary = 0, False
         elif not self.is_sync:

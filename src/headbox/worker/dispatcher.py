@@ -199,13 +199,11 @@ class Dispatcher:
     def _choose(self, task: Work, rooms: dict[Child, int]) -> Child | None:
         if self.is_async(task):
             return self._choose_async(task)
-        alone = task.losses > 0 or self.pace.expected(task.callable) is None
+        alone = task.losses > 0 or task.callable not in self.pace.means
         for child, room in rooms.items():
-            if alone and child.runs:
+            if child.runs and (alone or task.weight > child.weight):
                 continue
             if task.weight > child.weight and not self._fits(task.weight, self.weight - child.weight):
-                continue
-            if task.weight > child.weight and child.runs:
                 continue
             self._place(child, task)
             child.solitary = task.losses > 0

@@ -8,7 +8,10 @@ import selectors
 import signal
 import socket
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from itertools import groupby
+from typing import cast
 
 from headbox.clock import Clock
 from headbox.config import Settings
@@ -118,12 +121,12 @@ class Keeper:
         messages = child.link.receive()
         if messages is None:
             return False
-        offset = self._offset()
-        for message in messages:
-            if type(message) is Ended:  # nearly all of them
-                self._end(child, message, offset)
+        for kind, said in groupby(messages, type):
+            if kind is Ended:  # nearly all of them
+                self._end_all(child, cast("list[Ended]", list(said)))
             else:
-                self._heed(child, message)
+                for message in said:
+                    self._heed(child, message)
         if child.link.closed:
             self._selector.unregister(child.link)
         if child.link.is_garbled:
@@ -155,27 +158,33 @@ class Keeper:
                 if self._failed_starts >= MAX_FAILED_STARTS:
                     raise WorkerFailed(text)
 
-    def _end(self, child: Child, ended: Ended, offset: Span) -> None:
-        seq, started_at, ended_at, ending = ended.seq, ended.started_at, ended.ended_at, ended.ending
-        child.journal.heard += 1
-        interruption = child.interruptions.get(seq) if child.interruptions else None
-        recorded = child.recorded.get(seq)
-        task = child.drop(seq)
-        if task is None:
-            return
-        child.ended += 1
-        self.changed = True
+    def _end_all(self, child: Child, ends: list[Ended]) -> None:
+        """Settles runs that the child has told the end of, all at once: this is done for every task there is."""
+        offset, settle = self._offset(), self._ledger.outcomes.append
+        lasted: defaultdict[str, list[int]] = defaultdict(list)
+        child.journal.heard += len(ends)
+        for ended in ends:
+            seq, started_at, ended_at, ending = ended.seq, ended.started_at, ended.ended_at, ended.ending
+            interruption = child.interruptions.get(seq) if ended.interrupted else None
+            recorded = child.recorded.get(seq)
+            task = child.drop(seq)
+            if task is None:
+                continue
+            lasted[task.callable].append(ended_at - started_at)
+            start = started_at // 1000 + offset if recorded is None else recorded
+            finish = ended_at // 1000 + offset
+            if task.scheduled_time is not None and recorded is None:
+                self._judge_lateness(task, start)
+            if interruption is None:
+                settle(outcome_of(task.id, task.run, start, finish, ending, task.queue))
+            else:
+                settle(self._interrupted(task, interruption.reason, start, finish, ending.traceback))
         pace = self._dispatcher.pace if child.is_sync else self._dispatcher.async_pace
-        pace.note(task.callable, ended_at - started_at)
-        start = started_at // 1000 + offset if recorded is None else recorded
-        finish = ended_at // 1000 + offset
-        if task.scheduled_time is not None and recorded is None:
-            self._judge_lateness(task, start)
-        if ended.interrupted and interruption is not None:
-            self._ledger.outcomes.append(self._interrupted(task, interruption.reason, start, finish, ending.traceback))
-        else:
-            self._ledger.outcomes.append(outcome_of(task.id, task.run, start, finish, ending, task.queue))
-        child.retiring = child.retiring or (ended.interrupted and child.is_sync)
+        for callable, times in lasted.items():
+            pace.note(callable, sum(times), len(times))
+            child.ended += len(times)
+            self.changed = True
+        child.retiring = child.retiring or (child.is_sync and ends[-1].interrupted)
         self._recycle(child)
 
     def _interrupted(

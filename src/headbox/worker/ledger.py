@@ -94,10 +94,12 @@ class Ledger:
 
 def outcome_of(id: str, run: int, start: Instant, finish: Instant, ending: Ending, queue: str | None = None) -> Outcome:
     """What a child says of a run, as the domain says it. One that interrupted itself has failed."""
+    if ending.event == "succeed":
+        return Outcome(id, run, "succeed", finish, start, ending.result, ending.public_result, queue=queue)
     return Outcome(
         id,
         run,
-        "succeed" if ending.event == "succeed" else "fail",
+        "fail",
         finish,
         start,
         ending.result,

@@ -14,11 +14,11 @@ class Pace:
         self.means: dict[str, float] = {}
         self.mean: float | None = None  # of all
 
-    def note(self, callable: str, nanoseconds: int) -> None:
-        """A run of `callable` took so long."""
-        mean = self.means.get(callable)
-        self.means[callable] = nanoseconds if mean is None else mean + _WEIGHT * (nanoseconds - mean)
-        self.mean = nanoseconds if self.mean is None else self.mean + _WEIGHT * (nanoseconds - self.mean)
+    def note(self, callable: str, nanoseconds: int, runs: int = 1) -> None:
+        """So many runs of `callable` took so long in all."""
+        mean, weight = nanoseconds / runs, 1 - (1 - _WEIGHT) ** runs
+        self.means[callable] = _moved(self.means.get(callable), mean, weight)
+        self.mean = _moved(self.mean, mean, weight)
 
     def expected(self, callable: str) -> float | None:
         """How long a run of `callable` is expected to take; None if none was measured yet."""
@@ -30,3 +30,7 @@ class Pace:
         if self.mean is None:
             return 1
         return max(1, min(MOST_AHEAD, int(AHEAD / (self.mean + 1))))
+
+
+def _moved(mean: float | None, to: float, weight: float) -> float:
+    return to if mean is None else mean + weight * (to - mean)
