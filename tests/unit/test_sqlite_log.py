@@ -1,8 +1,9 @@
-"""The write-ahead log: what was long once is not checkpointed by each commit for ever."""
+"""The write-ahead log: what was long once is not checkpointed by each commit for ever, and small commits find room."""
 
 from __future__ import annotations
 
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,4 +31,20 @@ def test_a_log_that_was_long_once_is_cut_and_not_checkpointed_by_each_commit(
     assert said and not [statement for statement in said if "checkpoint" in statement]
     assert (tmp_path / "headbox.db-wal").stat().st_size <= 200_000
     somebody.close()
+    scene.store.close()
+
+
+def test_most_small_commits_find_room_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "WORTHWHILE_BYTES", 500_000)
+    monkeypatch.setattr(database, "GROWTHS", 2)
+    scene = Scene(SQLiteStore(tmp_path / "headbox.db", LIFETIME))
+    scene.store.initialise(NOON)
+    log, sizes = tmp_path / "headbox.db-wal", []
+    while log.stat().st_size <= 500_000:
+        scene.enqueue()
+    for _ in range(60):
+        sizes.append(log.stat().st_size)
+        scene.enqueue()
+    grown = sum(size > before for before, size in pairwise(sizes))
+    assert grown <= 10
     scene.store.close()

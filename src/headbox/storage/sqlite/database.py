@@ -27,6 +27,11 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT = 5.0  # seconds that we wait for a writer who is not ours
 CHECKPOINT_BYTES = 64 << 20  # a write-ahead log longer than this is checkpointed by whoever sees it
+# A small commit that makes the log longer takes twice as long as one that finds room in it: the file system has to note
+# its length. So a log that is long enough to be worth it begins anew when it has grown a little so often.
+WORTHWHILE_BYTES = 4 << 20
+LITTLE_BYTES = 256 << 10
+GROWTHS = 16
 GROUP_LIMIT = 256  # works that share one commit at most
 OVERSLEPT = 0.1  # seconds
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs")
@@ -73,6 +78,8 @@ class SQLiteDatabase:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(os.path.realpath(path))  # the locks beside it are the same for all who come by a link
+        self._name = str(self.path)
+        self._wal = f"{self.path}-wal"
         self.url = f"sqlite:///{self.path}"
         self._abandoned: list[Any] = []
         self._start_afresh()
@@ -87,6 +94,7 @@ class SQLiteDatabase:
         self._writer: sqlite3.Connection | None = None
         self._waits_for_disk = True
         self._identity: tuple[int, int] | None = None
+        self._log_size = self._growths = 0
         self._write_lock_file: int | None = None
         self._workers: dict[str, int] = {}
 
@@ -209,8 +217,8 @@ class SQLiteDatabase:
         with sentences(self.path), write_lock(self._lock_file(), self.bell(), BUSY_TIMEOUT):
             if self._writer is None:
                 self._writer, self._waits_for_disk = self.connect(), True
-                self._identity = _identity(self.path)
-            elif _identity(self.path) != self._identity:
+                self._identity = _identity(self._name)
+            elif _identity(self._name) != self._identity:
                 raise StorageError(f"{self.path} was moved or deleted while in use; put it back, or restart")
             if self._waits_for_disk != waits_for_disk:
                 self._writer.execute(f"PRAGMA synchronous={'FULL' if waits_for_disk else 'NORMAL'}")
@@ -220,7 +228,7 @@ class SQLiteDatabase:
             finally:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
-            if self._wal_size() > CHECKPOINT_BYTES:
+            if self._is_log_long():
                 with suppress(sqlite3.Error):  # what was committed is: a full disk is told by the upkeep's checkpoint
                     self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
@@ -245,11 +253,18 @@ class SQLiteDatabase:
         with suppress(OSError):  # whoever does not hear it looks by himself in a while
             os.pwrite(self._lock_file(), b"\0", 0)
 
-    def _wal_size(self) -> int:
+    def _is_log_long(self) -> bool:
+        """Whether the write-ahead log is to begin anew."""
         try:
-            return os.stat(f"{self.path}-wal").st_size
+            size = os.stat(self._wal).st_size
         except FileNotFoundError:
-            return 0
+            size = 0
+        self._growths += 0 < size - self._log_size < LITTLE_BYTES
+        self._log_size = size
+        if size > CHECKPOINT_BYTES or (size > WORTHWHILE_BYTES and self._growths >= GROWTHS):
+            self._growths = 0
+            return True
+        return False
 
     def checkpoint(self) -> None:
         """Moves the log into the database file, as far as readers allow."""
@@ -346,10 +361,10 @@ class SQLiteDatabase:
             self._readers, self._writer, self._write_lock_file = [], None, None
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     """What tells a file from another that has come to its place."""
     try:
-        status = path.stat()
+        status = os.stat(path)
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
