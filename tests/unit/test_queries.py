@@ -6,7 +6,17 @@ from importlib.resources import files
 import pytest
 
 from headbox.domain.task import FIELDS
-from headbox.storage.queries import COLUMN_TYPES, formatted, load, numbered, of_arrays, of_rows, parameters, unusual
+from headbox.storage.queries import (
+    COLUMN_TYPES,
+    formatted,
+    load,
+    numbered,
+    of_arrays,
+    of_row,
+    of_rows,
+    parameters,
+    unusual,
+)
 from headbox.storage.tally import CHANGE
 
 DIALECTS = ("sqlite", "postgres")
@@ -114,3 +124,10 @@ def test_usual_values_stand_in_the_statement() -> None:
     assert unusual(names, [*row.values()]) == row
     statement = "SELECT :id, :state, :weight, :is_async, :args"
     assert of_arrays(statement, (), ("id",)) == "SELECT :id::text, 'waiting', 1, FALSE, NULL"
+
+
+def test_a_row_alone_is_bound_but_for_its_usual_values() -> None:
+    statement = "SELECT :id, :state, :job_id, :result FROM json_each(:rows) AS given WHERE worker = :worker"
+    assert of_row(statement, ("id", "state", "job_id", "result"), ("id", "job_id")) == (
+        "SELECT :id, 'waiting', :job_id, NULL FROM (SELECT 1) AS given WHERE worker = :worker"
+    )

@@ -138,6 +138,18 @@ def with_dollars(statement: str, names: tuple[str, ...]) -> bytes:
     return _PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", statement).encode()
 
 
+@lru_cache(256)
+def of_row(statement: str, names: tuple[str, ...], given: tuple[str, ...]) -> str:
+    """The statement over a set of rows for a single one, in which all of `names` but the `given` have the usual values
+    (SQLite)."""
+
+    def place(match: re.Match[str]) -> str:
+        name = match[1]
+        return match[0] if name in given or name not in names else _USUAL_TEXTS.get(name, "NULL")
+
+    return _PARAMETER.sub(place, statement.replace("json_each(:rows)", "(SELECT 1)"))
+
+
 @lru_cache(256)  # one for each kind of batch
 def of_rows(statement: str, varying: tuple[str, ...]) -> str:
     """The statement with the `:name` of each of `varying` as an element of a row of JSON, `given.value`, in that order

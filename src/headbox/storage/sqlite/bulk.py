@@ -12,7 +12,6 @@ from headbox.storage.database import Rows
 
 MOST_ROWS: Final = 1000  # of one statement
 MOST_BYTES: Final = 4 << 20  # of payloads in one statement
-ONE_ROW: Final = "[[]]"  # in which nothing differs
 _LARGE: Final = (
     "args", "kwargs", "public_args", "public_kwargs", "result", "public_result", "exception", "traceback",
 )  # fmt: skip

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from headbox.domain.task import WORK, Work
 from headbox.storage.database import Ask, Level, Row, Rows
-from headbox.storage.queries import load, numbered, of_rows, payload_bytes
-from headbox.storage.sqlite.bulk import MOST_ROWS, ONE_ROW, as_set
+from headbox.storage.queries import load, numbered, of_row, of_rows, payload_bytes, unusual
+from headbox.storage.sqlite.bulk import MOST_ROWS, as_set
 from headbox.storage.tally import Tally
 
 
@@ -53,9 +53,9 @@ class SQLiteTransaction:
                 values = {**given.common, **parameters, "rows": given.json}
                 yield execute(of_rows(statement, given.varying), values)
             else:
-                singly = numbered(statement, (*names, *parameters, "rows"))
                 for row in some:
-                    yield execute(singly, (*row, *parameters.values(), ONE_ROW))
+                    values = unusual(names, row)
+                    yield execute(of_row(statement, names, tuple(values)), {**values, **parameters})
 
     def claim(self, asks: Sequence[Ask], *, limit: int, most_bytes: int, worker: str, **terms: Any) -> list[Work]:
         """Two statements for each level: they cost nothing but themselves here."""
