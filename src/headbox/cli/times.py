@@ -65,7 +65,9 @@ def coarse(seconds: float) -> str:
 
 
 def show_span(seconds: float) -> str:
-    """A span as people say it: `30 ms`, `2.5 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`."""
+    """A span as people say it: `< 1 ms`, `30 ms`, `2.5 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`."""
+    if 0 < seconds < 0.0005:
+        return "< 1 ms"
     if seconds < 10:
         return f"{seconds:.1f} s" if seconds >= 0.9995 else f"{max(seconds, 0) * 1000:.0f} ms"
     whole = int(seconds)

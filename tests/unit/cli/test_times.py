@@ -60,6 +60,8 @@ def test_the_largest_unit_of_which_there_are_two_says_it(seconds: float, shown: 
     ("seconds", "shown"),
     [
         (-3, "0 ms"),
+        (0, "0 ms"),
+        (0.0004, "< 1 ms"),
         (0.0125, "12 ms"),
         (0.9999, "1.0 s"),
         (2.54, "2.5 s"),
