@@ -91,7 +91,7 @@ def _summary(look: Look, width: int) -> list[Line]:
     statistics = look.statistics
     if statistics is None:
         return [[]]
-    lines = [states_line(statistics), _throughput(statistics, width), _lateness(statistics)]
+    lines = [states_line(statistics), _halted(statistics), _throughput(statistics, width), _lateness(statistics)]
     return [*(cut_line(line, width) for line in lines if line), []]
 
 
@@ -100,6 +100,13 @@ def states_line(statistics: Mapping[str, Any]) -> Line:
     line = _joined([Styled(f"{count:,} {state}", STYLES.get(state, "")) for state, count in _counts(statistics)])
     oldest = statistics.get("oldest_ready_seconds")
     return line if oldest is None else [*line, Styled(f"   oldest ready for {show_span(oldest)}", "dim")]
+
+
+def _halted(statistics: Mapping[str, Any]) -> Line:
+    """The queues of which nothing is started, and how much waits in each for that."""
+    halted = [queue for queue in statistics.get("queues", ()) if queue.get("is_suspended")]
+    told = (f"{printable(queue['name'])} ({queue['waiting'] + queue['reset']:,} waiting)" for queue in halted)
+    return [Styled(f"suspended queues: {', '.join(told)}", "yellow")] if halted else []
 
 
 def _counts(statistics: Mapping[str, Any]) -> list[tuple[str, int]]:

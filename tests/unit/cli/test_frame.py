@@ -73,6 +73,14 @@ def test_all_of_it_at_once() -> None:
     ]
 
 
+def test_queues_that_are_suspended_are_named() -> None:
+    counts = {"waiting": 1200, "reset": 0, "running": 0}
+    slow, mail = ({"name": name, "is_suspended": name == "slow", **counts} for name in ("slow", "mail"))
+    assert text(frame(look(statistics={**STATISTICS, "queues": [mail, slow]}), View(78), NOW))[2] == (
+        "suspended queues: slow (1,200 waiting)"
+    )
+
+
 @pytest.mark.parametrize("width", [1, 2, 8, 40, 80, 300])
 @pytest.mark.parametrize("height", [1, 2, 3, 10, 24, 60])
 def test_it_is_never_larger_than_the_terminal(width: int, height: int) -> None:
