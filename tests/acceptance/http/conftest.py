@@ -100,13 +100,13 @@ class Mill:
 
     # the worker's side
 
-    def publish(self, *callables: records.Callable, worker: str = "a") -> None:
+    def publish(self, *callables: records.Callable, worker: str = "a", queues: tuple[str, ...] = ()) -> None:
         """A worker comes and publishes what it can run."""
         now = self.clock.time
         names = tuple(name for callable in callables for name in (callable.name, *callable.aliases))
         row = Worker(
-            id=worker, host="mill", boot_id="boot", pid=1, process_start=1, app="shop:queue", queues=(), concurrency=4,
-            start_time=now, heartbeat_time=now, lease=20 * SECOND, names=names,
+            id=worker, host="mill", boot_id="boot", pid=1, process_start=1, app="shop:queue", queues=queues,
+            concurrency=4, start_time=now, heartbeat_time=now, lease=20 * SECOND, names=names,
         )  # fmt: skip
         self.store.register(row, callables, [], now)
 

@@ -56,6 +56,21 @@ def test_all_is_well_where_nothing_is_wrong(person: People, mill: Mill) -> None:
     assert "A task has been ready for 10 min" in somebody.get("/ui/").text
 
 
+def test_what_waits_for_a_queue_that_nothing_is_taken_from_is_said(person: People, mill: Mill) -> None:
+    somebody = person("readers")
+    mill.task(queue="slow")
+    mill.store.suspend_queue("slow", mill.clock.time)
+    assert "The queue slow is suspended: 1 task waits in it." in somebody.get("/ui/").text
+    mill.store.suspend_queue("mail", mill.clock.time)
+    assert "2 queues are suspended: 1 task waits in them." in somebody.get("/ui/").text
+    for queue in ("slow", "mail"):
+        mill.store.resume_queue(queue)
+    mill.store.deregister("a", mill.clock.time)
+    mill.publish(worker="b", queues=("slow",))
+    mill.task(queue="mail")
+    assert "The queue mail has no worker: 1 task waits in it." in somebody.get("/ui/").text
+
+
 def test_a_running_task_shows_how_far_it_is_and_how_long_it_has_run(person: People, mill: Mill) -> None:
     somebody = person("readers")
     task = mill.running(args=msgspec.json.encode([HOSTILE]), method_name="<b>pack")

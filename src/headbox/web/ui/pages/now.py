@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from headbox.domain.statistics import Period, Statistics
+from headbox.domain.statistics import Period, QueueCounts, Statistics
 from headbox.domain.task import MINUTE, SECOND, SYSTEM_QUEUE, Instant, Span
 from headbox.storage.records import Load, Worker
 from headbox.web.operations import Operation
@@ -102,7 +102,23 @@ def remarks(statistics: Statistics, workers: Sequence[Worker], now: Instant) -> 
         found.append(
             Remark("warn", f"A task has been ready for {span} and does not run yet.", "/ui/tasks/?state=waiting")
         )
+    halted = [queue for queue in statistics.queues if queue.suspend_time is not None]
+    if halted:
+        found.append(Remark("warn", _about(halted, "is suspended", "are suspended"), "/ui/workers/"))
+    waiting = [queue for queue in statistics.queues if queue.waiting + queue.reset and queue.name != SYSTEM_QUEUE]
+    unserved = [queue for queue in waiting if not any(worker.serves(queue.name) for worker in workers)]
+    if workers and unserved:
+        found.append(Remark("warn", _about(unserved, "has no worker", "have no worker"), "/ui/workers/"))
     return found or [Remark("well", "All is well.")]
+
+
+def _about(queues: Sequence[QueueCounts], one: str, many: str) -> str:
+    """What is the matter with queues, and how many tasks wait in them for that."""
+    waiting = sum(queue.waiting + queue.reset for queue in queues)
+    wait = f"{_count(waiting, 'task')} wait{'s' if waiting == 1 else ''}"
+    if len(queues) == 1:
+        return f"The queue {queues[0].name} {one}: {wait} in it."
+    return f"{show_number(len(queues))} queues {many}: {wait} in them."
 
 
 def _count(number: int, what: str) -> str:
