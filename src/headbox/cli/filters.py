@@ -100,4 +100,5 @@ def confirm(question: str) -> None:
     """Asks whether that is meant; ends the command if it is not, or if nobody is there to ask."""
     if not sys.stdin.isatty():
         raise click.UsageError(f"this would {question}: say --yes if that is meant")
-    click.confirm(f"{question[0].upper()}{question[1:]}?", abort=True, err=True)
+    if not click.confirm(f"{question[0].upper()}{question[1:]}?", err=True):
+        raise click.ClickException("nothing was changed")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.acceptance.cli.conftest import Sitting
     from tests.service import Home
 
 NOBODY = "01234567-89ab-7def-8123-456789abcdef"
@@ -91,6 +92,15 @@ def test_tasks_are_canceled_by_id_or_by_filter(served: Home) -> None:
     assert served.ok("task", "cancel", "--name", "nobody", "--yes") == "canceled 0 tasks\n"
     served.refused("task", "cancel", status=2)
     served.refused("task", "cancel", ids[0], "--name", "add", status=2)
+
+
+def test_a_change_of_many_that_is_not_meant_changes_nothing(served: Home, sit: Sitting) -> None:
+    id = served.json("task", "enqueue", "add", "1", "--job", "asked", "--schedule", "2999-01-01T00:00:00Z")["id"]
+    terminal = sit(served, "task", "cancel", "--job", "asked")
+    terminal.until(r"Cancel 1 task \(1 waiting\)\? \[y/N\]")
+    terminal.press("n\n")
+    terminal.until("nothing was changed")
+    assert terminal.wait() == 1 and served.json("task", "info", id)["state"] == "waiting"
 
 
 def test_a_run_in_flight_is_watched_and_has_a_snapshot(served: Home) -> None:
