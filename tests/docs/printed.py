@@ -35,5 +35,5 @@ _VARY: Final = (
     (r"in\\s\+\d+\\s\+(min|h|d)\b", r"(?:in\s+\d+\s+(?:s|min|h|d)|\d+\s+\w+\s+\d{4})"),
     (r"\d\d:\d\d:\d\d", r"\d\d:\d\d:\d\d"),
     (r"\bnow\b", r"(?:now|\d+\s+s\s+ago)"),
-    (r"\d+(\\\.\d+)?\\s\+m?s\b", r"[\d.]+\s+m?s"),
+    (r"\d+(\\\.\d+)?\\s\+m?s\b", r"(?:<\s+)?[\d.]+\s+m?s"),
 )

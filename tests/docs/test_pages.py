@@ -153,6 +153,11 @@ def test_a_block_that_does_not_say_what_it_is_is_refused() -> None:
     [
         ("a  b", "a b\n", True),
         ("took 1.2 s", "took 14 s", True),
+        ("took 1.2 s", "took < 1 ms", True),
+        ("━━━───  2/4", "━╸────  1/4", True),
+        ("at http://127.0.0.1:8000/", "at http://127.0.0.1:41234/", True),
+        ("bytes 177.9 kB", "bytes 60.0 kB", True),
+        ("in 3 h", "in 14 d", True),
         ("now, took …", "2 s ago, took 3 ms", True),
         ("a … c", "a b c", True),
         ("a …", "a b\nc", False),
