@@ -155,7 +155,7 @@ import sys
 from headbox.cli.main import run
 run(["--help"])
 loaded = [name for name in sys.modules if name.startswith("headbox.cli.") or name in ("uvicorn", "asyncio", "sqlite3")]
-wanted = ["headbox.cli." + name for name in ("commands", "failure", "main", "terminal", "typed")]
+wanted = ["headbox.cli." + name for name in ("commands", "failure", "main", "process", "terminal", "typed")]
 assert sorted(loaded) == wanted, loaded
 """
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

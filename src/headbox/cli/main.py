@@ -14,6 +14,7 @@ import rich_click as click
 
 from headbox.cli.commands import Commands, Places, colour_option, load_from
 from headbox.cli.failure import DONE, EXPECTED, FAILED, INTERRUPTED, asks_for_json, failure_of, say
+from headbox.cli.process import open_streams
 
 PROGRAM: Final = "headbox"
 COMPLETING: Final = "_HEADBOX_COMPLETE"  # the variable by which a shell asks what a word may become
@@ -62,16 +63,6 @@ def main() -> NoReturn:
     """Runs the command line and exits with its status."""
     open_streams()
     sys.exit(run(sys.argv[1:]))
-
-
-def open_streams() -> None:
-    """Makes sure that there are streams to read and write, and that any text can be written: a closed one reads as
-    empty and swallows what is written."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - it takes the place of the descriptor
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def run(arguments: list[str]) -> int:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from headbox.cli.process import become, begin, reporter
 from headbox.cli.settings import API, SERVE, WORK, forward, load, with_settings
 from headbox.domain.task import SECOND
 
@@ -36,10 +34,11 @@ def as_child(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--reload", is_flag=True, help="Restart the worker whenever the code changes.")
 def serve(preload: bool, reload: bool, **typed: Any) -> None:
     """Start the API and a worker, and keep both running."""
-    from headbox.cli.service import become
+    from headbox.cli.service import PLAN
 
     settings = load(typed).settings
     become(
+        PLAN,
         {
             "work": [*forward(typed, WORK), *([] if preload else ["--no-preload"])],
             "api": forward({**typed, "database": None}, API),
@@ -48,7 +47,7 @@ def serve(preload: bool, reload: bool, **typed: Any) -> None:
             "reload": reload,
             "patience": (settings.grace + settings.cancel_grace) / SECOND + MARGIN,
             "keeps_port": settings.port == 0,
-        }
+        },
     )
 
 
@@ -84,39 +83,12 @@ def api(parent: int | None, status_fd: int | None, program: str | None, **typed:
 @with_settings(WORK)
 @preloading
 @as_child
-def work(preload: bool, parent: int | None, status_fd: int | None, program: str | None, **typed: Any) -> int:
+def work(preload: bool, parent: int | None, status_fd: int | None, program: str | None, **typed: Any) -> None:
     """Start a worker alone; without --app, it does the housekeeping only."""
-    from headbox.assemble import run_work
-    from headbox.cli.local_service import absolute
+    from headbox.cli.working import PLAN
 
-    begin(parent)
-    report = reporter(status_fd)
-
-    def tell(status: Mapping[str, Any]) -> None:
-        report({"database": absolute(status["database"])})
-
-    return run_work(load(typed), preload=preload, has_parent=parent is not None, status=tell)
-
-
-def begin(parent: int | None) -> None:
-    """Sets up the log on stderr and, for a `serve` that started it, ends with its parent whatever becomes of that."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    if parent is not None:
-        import signal
-
-        from headbox.worker.process import die_with_parent
-
-        die_with_parent(signal.SIGKILL, parent)
-
-
-def reporter(status_fd: int | None) -> Callable[[Mapping[str, Any]], None]:
-    """Writes to the parent's pipe, a line of JSON each time; nowhere without a parent."""
-    if status_fd is None:
-        return lambda status: None
-    os.set_inheritable(status_fd, False)
-    pipe = os.fdopen(status_fd, "w", buffering=1)
-    return lambda status: print(json.dumps(status), file=pipe)
+    load(typed)
+    become(PLAN, {"typed": typed, "preload": preload, "parent": parent, "status_fd": status_fd})
 
 
 def banner(url: str, database: str, about_admin: str) -> str:

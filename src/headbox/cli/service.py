@@ -28,19 +28,10 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 INTERRUPTED: Final = 130
 
 
-def become(plan: Mapping[str, Any]) -> NoReturn:
-    """Goes on as a process of the same number and command line that has nothing in its memory but the plan: `work` and
-    `api`, options of each; `app`, the application; `program`, how it was called; `reload`, whether to restart for a
-    change of the code; `patience`, seconds that the two have to end; `keeps_port`, whether an API that chose its port
-    is to have the same again."""
-    words = [sys.executable, "-P", "-m", "headbox", *sys.argv[1:]]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(sys.executable, words, {**os.environ, PLAN: json.dumps(plan)})  # noqa: S606 - there is none to be misled
-
-
 def main() -> NoReturn:
-    """Keeps what the plan says, and exits with the status of that."""
+    """Keeps what the plan says, and exits with the status of that. In it are `work` and `api`, the options of each;
+    `app`, the application; `program`, how it was called; `reload`, whether to restart for a change of the code;
+    `patience`, seconds that the two have to end; `keeps_port`, whether an API that chose its port gets it again."""
     try:
         _settle_descriptors()
         sys.exit(Service(json.loads(os.environ.pop(PLAN))).run())

@@ -86,6 +86,9 @@ def test_without_an_application_there_is_the_housekeeping_and_a_parent_that_has_
     assert b"\0-m\0headbox\0serve\0" in (process / "cmdline").read_bytes()
     loaded = re.findall(r"/(\w+)\.cpython[^/]*\.so", (process / "maps").read_text())
     assert not {"_asyncio", "_ssl", "_core", "_decimal", "_datetime", "_socket"} & set(loaded)
+    assert (
+        "unicodedata" not in (Path(f"/proc/{serve.child('work')}") / "maps").read_text()
+    )  # what the command line needs
     tasks = home.json("task", "list")
     assert [task["method_name"] for task in tasks] == ["cull_audited_events", "cull_history"]
 
