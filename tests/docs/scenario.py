@@ -41,6 +41,7 @@ SERVICE: Final = re.compile("|".join(SERVICES))
 TAKE_A_PORT: Final = ("headbox", "uvicorn", "flask")
 # Without the plugins of everybody else, which take a second to load.
 PYTEST: Final = "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest -q -p no:cacheprovider -p headbox.testing.plugin"
+LONGEST: Final = 100.0  # seconds for the commands of one block
 AGAIN: Final = 0.3  # seconds after which what ends is told again
 LAST_OF_SERVE: Final = "task list"  # commands find a service once it has said what to type
 # The folders of a system that pages name.
@@ -266,7 +267,7 @@ class Scenario:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command], cwd=self._place(block), env=self.environ,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=PATIENCE, check=False,
+            timeout=LONGEST, check=False,
         )  # fmt: skip
         if done.returncode:
             pytest.fail(f"{block}: {command}\n{done.stdout}", pytrace=False)
