@@ -116,7 +116,12 @@ HOSTILE = "<script>document.title = 'taken'</script>\u202etpircs\u202c & <b>bold
 
 def test_a_name_is_text_whatever_is_in_it(visitor: Visitor, site: Site) -> None:
     site.post("/tokens/", {"name": HOSTILE})
+    site.post("/tokens/", {"name": "x" * 100})
     page = visitor.enter("/ui/account/")
+    edges = page.locator("table.tokens").evaluate(
+        "table => [table, table.closest('.card')].map(box => box.getBoundingClientRect().right)"
+    )
+    assert edges[0] < edges[1]
     expect(page.get_by_role("row").get_by_text(HOSTILE, exact=True)).to_be_visible()
     for field in page.get_by_role("textbox").all():
         expect(field).to_be_visible()
