@@ -72,6 +72,13 @@ def test_a_page_fits_a_phone(visitor: Visitor, path: str) -> None:
     check_access(page)
 
 
+def test_what_is_asked_on_a_phone_can_be_read(visitor: Visitor) -> None:
+    page = visitor.enter("/ui/schedules/", viewport=PHONE)
+    page.locator("summary", has_text="Remove").first.click()
+    box = page.locator("details[open] .pop").bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"]
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_can_be_read_without_javascript(visitor: Visitor, path: str) -> None:
     page = visitor.enter(path, java_script_enabled=False)
