@@ -269,6 +269,12 @@ def test_async_tasks_go_to_the_event_loop_as_many_as_it_may_have() -> None:
     assert shop.dispatcher.room(NOW).runs == 1
 
 
+def test_an_event_loop_is_given_as_many_short_runs_ahead_as_the_sync_children_together() -> None:
+    shop = Shop(3, async_children=1, async_concurrency=100)
+    shop.dispatcher.async_pace.note("wait", 10_000)
+    assert shop.dispatcher.room(NOW).async_runs == 100 + 3 * MOST_AHEAD
+
+
 def test_an_event_loop_with_a_run_that_cannot_be_interrupted_gets_no_more() -> None:
     shop = Shop(1, async_children=1)
     shop.hand_out(task("stuck", "wait", weight=0))

@@ -116,9 +116,10 @@ class Dispatcher:
         return max(0, self.async_concurrency + self._async_ahead() - running - waiting)
 
     def _async_ahead(self) -> int:
-        """How many runs an event loop can be given beyond those that it may have in progress."""
-        mean = self.async_pace.mean
-        return 0 if mean is None else min(MOST_AHEAD, int(self.async_concurrency * AHEAD / (mean + 1)))
+        """How many runs an event loop can be given beyond those that it may have in progress: at most as many
+        as all sync children together."""
+        mean, most = self.async_pace.mean, self.concurrency * MOST_AHEAD
+        return 0 if mean is None else min(most, int(self.async_concurrency * AHEAD / (mean + 1)))
 
     def note_passed_over(self, id: str | None, weight: int, now: int) -> None:
         """A claim passed over this task as too heavy; None: no task."""
