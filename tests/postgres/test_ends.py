@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
+import pytest
 
+from headbox.domain.errors import Superseded
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import Task
 from headbox.storage import exchange
-from headbox.storage.postgres.store import PostgresStore
+from headbox.storage.postgres import connections
+from headbox.storage.postgres.store import MANY, PostgresStore
 from headbox.storage.records import ClaimRequest, Report
 from tests.postgres.conftest import NOON, a_task, a_worker
 from tests.postgres.explained import explained
@@ -57,3 +61,47 @@ def test_an_end_is_recorded_with_what_another_changed_while_it_waited_for_the_ro
     assert [store.get(task.id).state for task in tasks] == ["finished"] * 2
     assert [run.cancel_attempts for run in store.history(tasks[1].id)] == [7]
     assert store.held_by("w") == []
+
+
+def test_other_tasks_are_claimed_while_many_ends_are_recorded(
+    store: PostgresStore, admin: psycopg.Connection[Any]
+) -> None:
+    store.register(a_worker("w"), [], [], NOON)
+    ended, others = running(store, MANY), store.enqueue([a_task() for _ in range(2)], NOON)
+    report, request = Report(outcomes=ends(ended)), ClaimRequest(queues=(), limit=10)
+    with ThreadPoolExecutor(1) as clerk, admin.transaction():
+        admin.execute("SELECT FROM headbox_tasks WHERE id = %s FOR UPDATE", [ended[0].id])
+        answer = clerk.submit(store.exchange, "w", report, request, NOON)
+        while store.get(others[1].id).state != "running":
+            assert not answer.done(), "it has claimed nothing"
+    claims = answer.result(10).claims
+    assert claims is not None
+    assert [task.id for task in claims.tasks] == [task.id for task in others]
+    assert claims.more, "what the ends have made ready was not there yet"
+    assert {store.get(task.id).state for task in ended} == {"finished"}
+
+
+def test_ends_whose_worker_is_refused_its_claim_are_recorded_once(
+    store: PostgresStore, admin: psycopg.Connection[Any]
+) -> None:
+    store.register(a_worker("w"), [], [], NOON)
+    ended = running(store, MANY)
+    admin.execute("DELETE FROM headbox_workers")
+    with pytest.raises(Superseded):
+        store.exchange("w", Report(outcomes=ends(ended)), ClaimRequest(queues=(), limit=10), NOON)
+    assert store.exchange("w", Report(outcomes=ends(ended)), None, NOON).superseded == []
+    assert [len(store.history(task.id)) for task in ended] == [1] * MANY
+    assert store.statistics(NOON).total.finished == MANY
+
+
+def test_ends_are_recorded_where_no_second_connection_is_to_be_had(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.register(a_worker("w"), [], [], NOON)
+    ended, (other,) = running(store, MANY), store.enqueue([a_task()], NOON)
+    monkeypatch.setattr(connections, "ROOM_SECONDS", 0.0)
+    for _ in range(connections.MOST - 1):
+        store._server.connections._room.get()
+    claims = store.exchange("w", Report(outcomes=ends(ended)), ClaimRequest(queues=(), limit=10), NOON).claims
+    assert claims is not None and [task.id for task in claims.tasks] == [other.id]
+    assert store.get(ended[-1].id).state == "finished"

@@ -225,7 +225,7 @@ class Store(Protocol):
 
     def deregister(self, worker: str, now: Instant) -> None: ...
     def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
-        """Writes a report and claims, in one transaction."""
+        """Writes a report and claims: in one transaction, or in two at a time (then it is worth asking again)."""
 
     def ready(self, claim: ClaimRequest, now: Instant) -> Instant | None:
         """When it is worth claiming: `now` or before if something is ready, later if something is due then, else None.

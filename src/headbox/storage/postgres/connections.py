@@ -235,6 +235,14 @@ class Connections:
         finally:
             room.put(None)
 
+    def are_two(self) -> bool:
+        """Whether two can be had at the same time: another is opened for that, if the server has one left."""
+        try:
+            with self.lend(), self.lend():
+                return True
+        except StorageError:
+            return False
+
     def take(self) -> Connection:
         """One for a longer use, beside those that are lent; ConnectionLost."""
         self.after_fork()

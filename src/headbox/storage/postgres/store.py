@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
+from msgspec.structs import replace
 
 from headbox.clock import Clock
 from headbox.domain.errors import StorageError
@@ -22,12 +24,13 @@ from headbox.storage.postgres.errors import sentences
 from headbox.storage.postgres.grouping import Grouping
 from headbox.storage.postgres.transaction import PostgresTransaction
 from headbox.storage.postgres.watch import PostgresWatch
-from headbox.storage.records import Survey
+from headbox.storage.records import ClaimRequest, Exchange, Report, Survey
 from headbox.storage.sql_store import SQLStore
 
 _SIZE: Final = b"SELECT sum(pg_total_relation_size(to_regclass(name)))::bigint FROM unnest(%s::text[]) AS name"
 _INVALID_INDEXES: Final = b"""SELECT indexrelid::regclass::text FROM pg_index
     WHERE NOT indisvalid AND indrelid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)"""
+MANY: Final = 100  # ends that are worth a connection of their own
 FEW: Final = 100  # tasks that a caller enqueues, up to which they share a transaction with others
 _FAILED_CHECKSUMS: Final = (
     b"SELECT coalesce(checksum_failures, 0) FROM pg_stat_database WHERE datname = current_database()"
@@ -57,6 +60,16 @@ class PostgresStore(SQLStore):
             lambda tx: tx.enqueue(tasks, now),
             statistics.counted(lambda tx: lifecycle.enqueue(self._server, tx, tasks), now),
         )
+
+    def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
+        """Many ends are recorded while other tasks are claimed, each in a transaction on a connection of its own. Such
+        a claim does not see what these ends have made ready, so it is worth asking again."""
+        if claim is None or len(report.outcomes) < MANY or not self._server.connections.are_two():
+            return super().exchange(worker, report, claim, now)
+        with ThreadPoolExecutor(1, "headbox-report") as beside:
+            telling = beside.submit(super().exchange, worker, report, None, now)
+            claims = super().exchange(worker, Report(), claim, now).claims
+        return replace(telling.result(), claims=claims and replace(claims, next_time=None, more=True))
 
     @property
     def patience(self) -> float:
