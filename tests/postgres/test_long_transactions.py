@@ -68,7 +68,7 @@ READ = b"""SELECT pg_stat_force_next_flush(), pg_stat_get_xact_tuples_returned(i
 
 def test_looks_and_claims_step_over_few(drained: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_frontier, "SECONDS_PER_ENTRY", 1.0)
-    drained._server._frontier._rest_until.clear()
+    drained._server.frontier._rest_until.clear()
     assert entries_read(drained, lambda: drained.ready(ANY, NOON)) >= GONE
     drained.enqueue([a_task() for _ in range(10)], NOON)
     assert entries_read(drained, lambda: drained.ready(ANY, NOON)) < GONE / 10
@@ -94,6 +94,6 @@ def test_it_is_as_before_once_the_long_transaction_has_ended(
 ) -> None:
     reader.rollback()
     admin.execute("VACUUM headbox_tasks")
-    drained._server._frontier._rest_until.clear()
+    drained._server.frontier._rest_until.clear()
     drained.ready(ANY, NOON)
-    assert drained._server._frontier.known(None) is None
+    assert drained._server.frontier.known(None) is None

@@ -101,7 +101,7 @@ def test_where_a_level_begins_is_remembered_for_each(working: PostgresStore) -> 
     assert claims is not None
     ended = [Outcome(task.id, task.run, "succeed", NOON) for task in claims.tasks]
     working.exchange("w", Report(outcomes=ended), None, NOON)
-    claimed = working._server._frontier._claimed
+    claimed = working._server.frontier._claimed
     assert len(claimed) == QUEUES
     lasts = {level: max((t.due_time, t.id) for t in claims.tasks if t.queue == level[0]) for level in claimed}
     assert {level: (start.due_time, start.id) for level, start in claimed.items()} == lasts

@@ -43,17 +43,37 @@ def test_the_first_notice_goes_out_at_once_and_then_it_rests(clock: Clock) -> No
     assert notices._due(told) == told
 
 
-def test_while_it_goes_on_it_rests_longer_and_after_a_pause_no_more(clock: Clock) -> None:
+def test_where_something_is_held_back_it_rests_longer_and_after_a_pause_no_more(clock: Clock) -> None:
     notices = Notices()
     sent = 0
-    for _ in range(1000):
+    for _ in range(2000):
         sent += len(notices._due([(READY, "")]))
-        clock.now += 0.001
-    assert 1 / LONGEST_REST <= sent <= 1 / LONGEST_REST + 5
+        clock.now += REST / 2
+    assert 1 / LONGEST_REST <= sent <= 1 / LONGEST_REST + 10
     clock.now += 1
     assert notices._due([(READY, "")]) == [(READY, "")]
     clock.now += REST * 1.1
     assert notices._due([(READY, "")]) == [(READY, "")]
+
+
+def test_who_enqueues_one_task_after_the_end_of_another_tells_of_each(clock: Clock) -> None:
+    notices = Notices()
+    for _ in range(100):
+        assert notices._due([(READY, "")]) == [(READY, "")]
+        clock.now += REST * 1.1
+
+
+@pytest.mark.parametrize(("workers", "most"), [(0, 1000), (1, 1000), (5, 200), (50, 25), (1000, 25)])
+def test_together_workers_are_woken_no_more_often_than_a_thousand_times_a_second(
+    clock: Clock, workers: int, most: int
+) -> None:
+    notices = Notices()
+    notices.workers = workers
+    sent = 0
+    for _ in range(100):
+        sent += len(notices._due([(READY, "")]))
+        clock.now += notices._sent[READY, ""].rest + 1e-9
+    assert sent == 100 and clock.now - 1000.0 >= 100 / most * 0.999
 
 
 def test_ends_are_told_by_a_worker_only_while_somebody_waits(clock: Clock) -> None:

@@ -25,7 +25,7 @@ BATCHES = {"archive_ends", "delete_ends", "take_ends"}
 
 # PostgreSQL asks many levels in one statement, and alone steps over what is gone (storage/postgres/frontier.py).
 BEGUN = {"claim": {"due_time", "id", "limit", "passed", "most_bytes"}, "passed_over": {"due_time", "id"}}
-ITS_OWN = {"enqueue", "known_levels"}
+ITS_OWN = {"claim_alone", "enqueue", "known_levels"}
 IN_TWO = {"claim": "claimable"}  # SQLite reads what it claims beforehand
 
 

@@ -112,7 +112,7 @@ def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> 
     """Marks ready tasks running for the worker, the highest priority first, queues of one priority sharing alike.
     Superseded if the worker's row is gone."""
     if tx.one("worker_exists", worker=worker) is None:
-        raise Superseded(f"the worker {worker} was taken for lost; it has to start afresh")
+        raise superseded(worker)
     until = now + request.ahead
     levels = _levels(tx, request)
     due = [level for level in levels if level.first_time <= until]
@@ -125,6 +125,11 @@ def claim(tx: Transaction, worker: str, request: ClaimRequest, now: Instant) -> 
     passed_over = _find_passed_over(tx, due, terms) if max_weight < ANY_WEIGHT else None
     more = more or more_  # then the worker asks again anyway, once it has room
     return Claims(sync + asynchronous, None if more else _next_time(tx, levels, until), passed_over, more)
+
+
+def superseded(worker: str) -> Superseded:
+    """What a worker is told whose row is gone."""
+    return Superseded(f"the worker {worker} was taken for lost; it has to start afresh")
 
 
 def _levels(tx: Transaction, request: ClaimRequest) -> list[Level]:

@@ -112,7 +112,7 @@ def load(dialect: str, *, reading: bool = False) -> dict[str, str]:
         for title, body in zip(parts[::2], parts[1::2], strict=True):
             if title in statements:
                 raise ValueError(f"the statement {title} stands twice; keep one, in portable.sql or in each dialect")
-            statements[title] = _COMMENT.sub("", body).strip().format(**macros)
+            statements[title] = _COMMENT.sub("", body).strip().format(**statements, **macros)
     return statements
 
 

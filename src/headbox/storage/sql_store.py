@@ -33,6 +33,7 @@ from headbox.storage.feed import Feed
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
+    Claims,
     End,
     EndsByDay,
     Event,
@@ -237,6 +238,12 @@ class SQLStore:
         # A claim alone need not outlive the machine: after a loss of power its task still waits, and is run anyway.
         work = statistics.counted(lambda tx: exchange.exchange(tx, worker, report, claim, now), now)
         return self._database.write(work, is_repeatable=True, dies_with_machine=not report)
+
+    def claim(self, worker: str, request: ClaimRequest, now: Instant) -> Claims | Instant | None:
+        first_time = self.ready(request, now)
+        if first_time is None or first_time > now + request.ahead:
+            return first_time
+        return self.exchange(worker, Report(), request, now).claims
 
     def ready(self, claim: ClaimRequest, now: Instant) -> Instant | None:
         return self._database.read(lambda tx: exchange.ready(tx, claim))

@@ -19,6 +19,7 @@ from headbox.storage.feed import Feed
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
+    Claims,
     End,
     EndsByDay,
     Event,
@@ -226,6 +227,10 @@ class Store(Protocol):
     def deregister(self, worker: str, now: Instant) -> None: ...
     def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
         """Writes a report and claims: in one transaction, or in two at a time (then it is worth asking again)."""
+
+    def claim(self, worker: str, request: ClaimRequest, now: Instant) -> Claims | Instant | None:
+        """As `exchange` with nothing to report; where nothing is ready, nothing is written: when something will be
+        (None: nothing waits). Superseded as there."""
 
     def ready(self, claim: ClaimRequest, now: Instant) -> Instant | None:
         """When it is worth claiming: `now` or before if something is ready, later if something is due then, else None.

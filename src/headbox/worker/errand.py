@@ -6,7 +6,7 @@ from __future__ import annotations
 import msgspec
 
 from headbox.domain.task import Instant
-from headbox.storage.records import ClaimRequest, Exchange, Report, Worker
+from headbox.storage.records import ClaimRequest, Claims, Exchange, Report, Worker
 from headbox.storage.store import Store
 from headbox.worker.journal import Marks
 from headbox.worker.upkeep import Upkeep
@@ -46,11 +46,12 @@ def run(errand: Errand, store: Store, upkeep: Upkeep, now: Instant) -> Answer:
         unheld = frozenset(store.held_by(errand.worker)) - errand.review - upkeep.in_hand()
     exchange, first_time = None, None
     request = errand.request
-    if not errand.pressing and request is not None:
-        first_time = store.ready(request, now)
-    # The look before the write lock is taken: most wake-ups of an idle worker are for nothing.
-    if errand.pressing or (request is not None and first_time is not None and first_time <= now + request.ahead):
+    if errand.pressing:
         exchange = store.exchange(errand.worker, errand.report, request, now)
+    elif request is not None:  # most wake-ups of an idle worker are for nothing, and then nothing is written
+        found = store.claim(errand.worker, request, now)
+        exchange = Exchange([], [], found) if isinstance(found, Claims) else None
+        first_time = None if isinstance(found, Claims) else found
     canceled = frozenset(store.canceling(errand.worker)) if errand.look_for_cancels else frozenset()
     claimed = upkeep.take_claimed() or (exchange is not None and exchange.claims is not None)
     return Answer(

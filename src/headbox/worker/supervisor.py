@@ -220,7 +220,7 @@ class Supervisor:
             return None
         errand = Errand(
             worker=self._enlistment.id,
-            report=self._ledger.take(),
+            report=self._ledger.take() if pressing else Report(),  # a claim alone starts its task sooner
             pressing=pressing,
             request=request,
             look_for_cancels=self._look_for_cancels,

@@ -60,6 +60,7 @@ class Connection(psycopg.Connection[Any]):
     is_pooled = False  # a pooler stands between: what one transaction sets, another client may find
     incarnation = ""  # of the server, when it was made
     idle_since = 0.0
+    _heed: Callable[[PGresult], None] | None = None  # whose answer is still to come
 
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
@@ -110,6 +111,25 @@ class Connection(psycopg.Connection[Any]):
     def is_free(self) -> bool:
         """Whether it is open and between transactions, as far as is known here."""
         return bool(self.pgconn.transaction_status == TransactionStatus.IDLE)  # of a closed one it is unknown
+
+    def leave(self, command: bytes, heed: Callable[[PGresult], None]) -> None:
+        """Sends a command and waits for nothing: whoever takes the connection next gets its answer first, for `heed`.
+        What fails then is the same as if nobody had asked."""
+        self._heed = heed
+        self.pgconn.send_query(command)
+        self.pgconn.flush()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._heed is not None
+
+    def settle(self) -> None:
+        """Takes the answer to what was left here. Raises psycopg.Error if none comes."""
+        heed, self._heed = self._heed, None
+        if heed is not None:
+            for result in self.wait(generators.execute(self.pgconn)):
+                heed(result)
 
     def is_sound(self) -> bool:
         """The same, and the server has not hung up meanwhile."""
@@ -249,6 +269,8 @@ class Connections:
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
+                with suppress(psycopg.Error):
+                    connection.settle()
                 if connection.is_sound():
                     return connection
                 connection.close()
@@ -274,7 +296,7 @@ class Connections:
 
 
 def _keep(connection: Connection, idle: deque[Connection]) -> None:
-    if not connection.is_free():
+    if not (connection.is_left or connection.is_free()):
         connection.give_up()
         return
     now = connection.idle_since = time.monotonic()

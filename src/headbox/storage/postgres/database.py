@@ -80,7 +80,7 @@ class PostgresDatabase:
         self.where = f"postgresql://{given.get('host') or ''}:{given.get('port') or 5432}/{given.get('dbname') or ''}"
         self.connections = Connections(self.info, self.where, self.prepare)
         self.notices = Notices()
-        self._frontier = Frontier()
+        self.frontier = Frontier()
         self.patience = PATIENCE
         self.clock = SharedClock(self.time, prepare=self.time)  # that one may open a connection
 
@@ -109,7 +109,7 @@ class PostgresDatabase:
     ) -> T:
         xid = _begin(connection)
         # The first collision may be with somebody who has just committed: then all is looked at again.
-        transaction = PostgresTransaction(connection, _AGAIN if attempt else None, frontier=self._frontier)
+        transaction = PostgresTransaction(connection, _AGAIN if attempt else None, frontier=self.frontier)
         try:
             value = work(transaction)
             if transaction.is_doomed:
@@ -162,13 +162,15 @@ class PostgresDatabase:
             raise StorageError(f"{self.where}: a statement had failed, so nothing was written; see the server's log")
 
     def _run_alone(self, connection: Connection, work: Callable[[SingleStatement], T]) -> T:
-        transaction = SingleStatement(connection, frontier=self._frontier)
+        transaction = SingleStatement(connection, frontier=self.frontier)
         try:
             value = work(transaction)
         except psycopg.OperationalError as error:
             if is_broken(error):
                 raise ConnectionLost(f"{self.where}: {_UNKNOWN}") from error
             raise
+        if transaction.news.xid and not transaction.news.queues:
+            self.notices.note_own(transaction.news.xid)
         self._tell(connection, transaction)
         return value
 
@@ -222,7 +224,7 @@ class PostgresDatabase:
             with suppress(MoreThanOne):
                 if not is_long:
                     with sentences(self.where), self.connections.lend() as connection:
-                        return work(SingleStatement(connection, reading=True, frontier=self._frontier))
+                        return work(SingleStatement(connection, reading=True, frontier=self.frontier))
             with self._snapshot(PostgresTransaction) as transaction:
                 return work(transaction)
 
@@ -238,7 +240,7 @@ class PostgresDatabase:
         with sentences(self.where), self.connections.lend() as connection:
             connection.command(READ)
             try:
-                yield kind(connection, reading=True, frontier=self._frontier)
+                yield kind(connection, reading=True, frontier=self.frontier)
             finally:
                 _end(connection, b"COMMIT")  # after a ROLLBACK psycopg would have all prepared statements forgotten
 

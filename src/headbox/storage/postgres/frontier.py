@@ -37,6 +37,7 @@ class Frontier:
         self._starts: dict[str | None, dict[tuple[str, bool, int], Start]] = {}  # for each list of queues
         self._claimed: dict[tuple[str, bool, int], Start] = {}
         self._rest_until: dict[str | None, float] = {}
+        self.snapshots: dict[str | None, str] = {}  # the server's at the latest look from the start
 
     def known(self, queues: str | None) -> list[Start] | None:
         """Where to begin, or None: look at everything from the start."""
@@ -44,13 +45,17 @@ class Frontier:
             return None
         return list(self._starts[queues].values())
 
-    def note(self, queues: str | None, found: Iterable[Start], entries: int | None = None) -> None:
-        """What a look found; of one from the start, how many index entries it has read."""
+    def note(
+        self, queues: str | None, found: Iterable[Start], entries: int | None = None, snapshot: str | None = None
+    ) -> None:
+        """What a look found; of one from the start, how many index entries it has read, and the server's snapshot."""
         before = self._starts.get(queues, {})
         now = {start.level: start for start in found}
         if len(before) <= MOST_LEVELS:
             now = {level: max(start, self._claimed.get(level, start)) for level, start in before.items()} | now
         self._starts[queues] = now
+        if snapshot is not None:
+            self.snapshots[queues] = snapshot
         if entries is not None:
             rest = 0.0 if entries <= FEW else min(entries * SECONDS_PER_ENTRY, LONGEST_REST)
             self._rest_until[queues] = time.monotonic() + rest if rest else 0.0

@@ -14,16 +14,23 @@ from functools import lru_cache
 from typing import Any, Final
 
 import psycopg
+from psycopg.pq import Escaping
+from psycopg.pq.abc import PGresult
 from psycopg.rows import tuple_row
 
 from headbox.forks import forget_in_forks
+from headbox.storage.postgres.connections import Connection
 
-REST: Final = 0.005  # seconds between two notices of one kind from one process; twice that each time while it goes on
+# Seconds between two notices of one kind from one process, for each worker that hears them: together they are woken no
+# more often than a thousand times a second. Where something was held back, it rests twice as long the next time.
+REST: Final = 0.001
 LONGEST_REST: Final = 0.040
 READY: Final = "headbox"  # a queue has got something to run; and so its own channel
 ENDED: Final = "headbox_ended"  # a run has ended
 CANCEL: Final = "headbox_cancel"  # a run is to stop; the payload is its worker
 WAITING: Final = "headbox_waiting"  # somebody waits for the end of runs, for the next few seconds
+COUNT_SECONDS: Final = 1.0  # between two questions how many workers there are
+_COUNT: Final = b"SELECT count(*) FROM headbox_workers"
 WAITING_SECONDS: Final = 12.0
 RENEW_SECONDS: Final = 5.0  # after which who still waits says so again
 
@@ -37,6 +44,15 @@ def channel(queue: str) -> str:
 
 
 @dataclass
+class Sent:
+    """The latest notice of one kind."""
+
+    time: float
+    rest: float  # seconds until the next may go out
+    held_back: bool = False  # there was one meanwhile
+
+
+@dataclass
 class News:
     """What one transaction has done that concerns others."""
 
@@ -44,6 +60,7 @@ class News:
     workers: set[str] = field(default_factory=set)  # that have to stop a run
     has_ended: bool = False
     has_claimed: bool = False
+    xid: str = ""  # of a transaction in one statement, if it was told
 
     def notices(self) -> list[Notice]:
         """Those who listen are told this."""
@@ -58,9 +75,11 @@ class Notices:
     def __init__(self) -> None:
         self.after_fork()
         forget_in_forks(self)
-        self._sent: dict[Notice, tuple[float, float]] = {}  # when, and how long it rests then
+        self._sent: dict[Notice, Sent] = {}
         self._waited_until: float | None = None  # None: nobody here hears who waits, so ends are always told
+        self.renewal_time = 0.0  # when who waits in this process is to say so (again)
         self.workers = 1  # that there were when this process last looked: all of them hear the same
+        self._count_time = 0.0  # when this process is to ask how many that are
         self.claim_time = 0.0  # when this process last claimed something, by the monotonic clock
         self.own: deque[str] = deque(maxlen=100)  # the latest of this process's own transactions
 
@@ -72,12 +91,30 @@ class Notices:
         """This process hears from now on when somebody waits for ends."""
         self._waited_until = time.monotonic() + WAITING_SECONDS
 
-    def tell(self, connection: psycopg.Connection[Any], news: News) -> None:
+    def tell(self, connection: Connection, news: News) -> None:
         """Sends what is due. The connection is between transactions."""
         if news.has_claimed:
             self.claim_time = time.monotonic()
-        if due := self._due(news.notices()):
+        if not (due := self._due(news.notices())):
+            return
+        if self._waited_until is None:
+            connection.leave(self._command(connection, due), self._heed)
+        else:  # a worker is not to look for what it has told itself
             self.note_own(send(connection, due))
+
+    def _command(self, connection: Connection, due: Iterable[Notice]) -> bytes:
+        """Tells, and asks now and then how many hear it."""
+        literal = Escaping(connection.pgconn).escape_literal
+        commands = [b"NOTIFY " + name.encode() + b", " + literal(payload.encode()) for name, payload in due]
+        now = time.monotonic()
+        if now >= self._count_time:
+            self._count_time = now + COUNT_SECONDS
+            commands.append(_COUNT)
+        return b"; ".join(commands)
+
+    def _heed(self, result: PGresult) -> None:
+        if result.ntuples:
+            self.workers = int(result.get_value(0, 0) or 0)
 
     def note_own(self, xid: str) -> None:
         """A transaction of this process that gave it nothing to do need not make it look."""
@@ -86,18 +123,22 @@ class Notices:
     def _due(self, notices: Iterable[Notice]) -> list[Notice]:
         now = time.monotonic()
         with self._lock:
-            due = [notice for notice in notices if self._is_due(notice, now)]
             if len(self._sent) > 1000:
-                self._sent = {notice: sent for notice, sent in self._sent.items() if now - sent[0] < LONGEST_REST}
-            for notice in due:
-                sent, rest = self._sent.get(notice, (0.0, 0.0))
-                goes_on = now - sent < rest + LONGEST_REST
-                self._sent[notice] = now, min(rest * 2, LONGEST_REST) if goes_on else REST
-        return due
+                self._sent = {notice: sent for notice, sent in self._sent.items() if now - sent.time < LONGEST_REST}
+            return [notice for notice in notices if self._is_due(notice, now)]
 
     def _is_due(self, notice: Notice, now: float) -> bool:
-        sent, rest = self._sent.get(notice, (0.0, 0.0))
-        return now - sent >= rest and (notice[0] != ENDED or self._is_waited_for(now))
+        if notice[0] == ENDED and not self._is_waited_for(now):
+            return False
+        sent = self._sent.get(notice)
+        if sent is not None and now - sent.time < sent.rest:
+            sent.held_back = True
+            return False
+        rest = max(self.workers, 1) * REST
+        if sent is not None and sent.held_back and now - sent.time < sent.rest + LONGEST_REST:
+            rest = max(rest, 2 * sent.rest)
+        self._sent[notice] = Sent(now, min(rest, LONGEST_REST))
+        return True
 
     def _is_waited_for(self, now: float) -> bool:
         return self._waited_until is None or now < self._waited_until

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from headbox.clock import Clock
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span, Task
-from headbox.storage import lifecycle, statistics
+from headbox.storage import exchange, lifecycle, statistics
 from headbox.storage.housekeeping import accept_housekeeping
 from headbox.storage.postgres import backup as postgres_backup
+from headbox.storage.postgres import claiming
 from headbox.storage.postgres import migrate as postgres_migrate
 from headbox.storage.postgres.backup import TABLES
 from headbox.storage.postgres.connections import Connection, connect
@@ -24,7 +25,7 @@ from headbox.storage.postgres.errors import sentences
 from headbox.storage.postgres.grouping import Grouping
 from headbox.storage.postgres.transaction import PostgresTransaction
 from headbox.storage.postgres.watch import PostgresWatch
-from headbox.storage.records import ClaimRequest, Exchange, Report, Survey
+from headbox.storage.records import ClaimRequest, Claims, Exchange, Report, Survey
 from headbox.storage.sql_store import SQLStore
 
 _SIZE: Final = b"SELECT sum(pg_total_relation_size(to_regclass(name)))::bigint FROM unnest(%s::text[]) AS name"
@@ -101,6 +102,16 @@ class PostgresStore(SQLStore):
     def has_leases(self) -> bool:
         """A worker is alive for as long as it renews its lease."""
         return True
+
+    def claim(self, worker: str, request: ClaimRequest, now: Instant) -> Claims | Instant | None:
+        """In one statement, if nothing stands against it."""
+        if not claiming.is_simple(request, self._server.frontier):
+            return super().claim(worker, request, now)
+        together = statistics.counted(lambda tx: exchange.claim(tx, worker, request, now), now)
+        claims = self._server.write_alone(lambda tx: claiming.claim(tx, worker, request, now), together)
+        if isinstance(claims, Claims) and claims.more and not claims.tasks:
+            return self.exchange(worker, Report(), request, now).claims
+        return claims
 
     def survey(self, worker: str) -> Survey:
         """As any store's; and who listens learns how many others do."""

@@ -110,14 +110,21 @@ class PostgresTransaction:
         frontier = self._frontier
         known = frontier.known(queues)
         if known is None:
-            rows = self._run("levels", {"queues": queues}).fetchall()
-            found = as_starts(rows)
-            frontier.note(queues, found, rows[0][5])
-        elif known:
+            return self._note_levels(queues, self._run("levels", {"queues": queues}).fetchall())
+        if known:
             found = as_starts(self._run("known_levels", columns(Start._fields, known)).fetchall())
             frontier.note(queues, found)
         else:
             found = []
+        return self._note_starts(found)
+
+    def _note_levels(self, queues: str | None, rows: list[Row]) -> list[Row]:
+        """What a look from the start has found."""
+        found = as_starts(rows)
+        self._frontier.note(queues, found, rows[0][5], rows[0][6])
+        return self._note_starts(found)
+
+    def _note_starts(self, found: list[Start]) -> list[Row]:
         self._firsts = {start.level: start for start in found}
         return [start[:4] for start in found]
 
@@ -127,13 +134,27 @@ class PostgresTransaction:
         shares = {"share": Integers(ask.share for ask in asks), "passed": Integers(ask.passed for ask in asks)}
         limits = {"limit": limit, "most_bytes": most_bytes, "worker": worker}
         rows = self._run("claim", {**places, **shares, **limits, **terms}).fetchall()
+        return self._taken(rows, limit, most_bytes, {level.queue for level, _, _ in asks})
+
+    def claim_alone(
+        self, *, queues: str | None, limit: int, most_bytes: int, **terms: Any
+    ) -> tuple[list[Row], bool, Instant | None, list[Work]]:
+        """Looks at the levels, and claims where one alone is due, as a transaction in one statement: the levels,
+        whether the worker is there, when the next task of the claimed one is due, and the tasks."""
+        given = {"queues": queues, "limit": limit, "most_bytes": most_bytes, **terms}
+        rows = self._run("claim_alone", given).fetchall()
+        levels = self._note_levels(queues, list(dict.fromkeys(row[:7] for row in rows)))
+        is_present, next_time, xid = rows[0][7:10]
+        self.news.xid = xid or ""
+        taken = [row[10:] for row in rows if row[10] is not None]
+        return levels, is_present, next_time, self._taken(taken, limit, most_bytes, {level[0] for level in levels})
+
+    def _taken(self, rows: list[Row], limit: int, most_bytes: int, queues: set[str]) -> list[Work]:
         if rows:
             self._note_claimed(rows)
         works = [Work(*row[:-1]) for row in rows]
         if len(works) < limit and payload_bytes(works) >= most_bytes:
-            self.news.queues.update(
-                level.queue for level, _, _ in asks
-            )  # what was locked and left: others passed it by
+            self.news.queues.update(queues)  # what was locked and left: others passed it by
         return works
 
     def of_levels(self, name: str, levels: Sequence[Level], **parameters: Any) -> Iterator[Row]:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Container, Sequence
 from contextlib import suppress
+from json import dumps
 from typing import Final
 
 import psycopg
@@ -24,13 +25,14 @@ from headbox.storage.postgres.notices import CANCEL, ENDED, LONGEST_REST, READY,
 # Seconds that it rests after a look that found a change: short for who has claimed something since, ever longer where
 # looks lead to nothing, so that many idle workers do not get into the busy ones' way. Then it looks again, each time
 # after twice as long, until what a sender leaves unannounced must have been seen; meanwhile a notice is heeded at once.
-SHORTEST_REST: Final = 0.002
-IDLE_REST: Final = 0.010
-WIDEST_REST: Final = 0.080
+REST: Final = 0.0005  # of a worker, for each that there is; at most
+BUSY_REST: Final = 0.002  # of one that has claimed something since, and
+IDLE_REST: Final = 0.010  # the first of one that has not, or of who waits for an end
 LOOK_SECONDS: Final = 0.004  # between two looks in vain, whichever worker's: of many each rests longer
 LONGEST_LOOK: Final = 0.640
 POLL: Final = 1.0  # seconds between looks of who waits for an end, and of all where a pooler swallows notices
 LONGEST_PAUSE: Final = 5.0
+CANCEL_SECONDS: Final = 1.0  # after a cancel was told: others may have come that were not
 
 _SNAPSHOT: Final = b"SELECT '', pg_current_snapshot()::text"
 _RENEWAL: Final = f"SELECT pg_current_xact_id()::text, pg_current_snapshot()::text, pg_notify('{WAITING}', '')".encode()
@@ -45,10 +47,11 @@ class PostgresWatch:
         self._worker = worker
         ready = [channel(queue) for queue in queues] or [READY]
         self._channels = [*ready, CANCEL, ENDED if worker is None else WAITING]
+        self._queues = dumps(queues) if queues else None  # as looks for tasks name them
         self._told = self._found = self._rests = False
+        self._cancel_time = 0.0  # when a cancel was last told
         self._gap = 0.0  # seconds between the last look and the next; 0: no other is needed
         self._look_time, self._asked_time, self._found_time = math.inf, 0.0, 0.0
-        self._renewal_time = time.monotonic() + RENEW_SECONDS
         self._lock = threading.Lock()  # between us and the thread that connects again
         self._closed = threading.Event()
         self._fresh: Connection | None = None
@@ -117,7 +120,9 @@ class PostgresWatch:
                 self._heed(connection, now)
             elif now - self._asked_time > ANSWER_SECONDS:
                 raise psycopg.OperationalError("the server answers no more")
-        if not self._asked_time and now >= self._next_look():
+        if self._told and self._worker is not None and not (self._rests or self._asked_time):
+            self._note_found(connection, now)  # a notice comes after its commit: what the worker sees now is newer
+        elif not self._asked_time and now >= self._next_look():
             self._ask(connection, now)
 
     def _hear(self, heard: str, payload: str) -> None:
@@ -125,12 +130,14 @@ class PostgresWatch:
             self._notices.hear()
         elif heard != CANCEL or self._worker in (None, payload):
             self._told = True
+            if heard == CANCEL:
+                self._cancel_time = time.monotonic()
 
     def _next_look(self) -> float:
         if self._told and not self._rests:
             return 0.0
         if self._rests and self._has_claimed():
-            return min(self._look_time, self._notices.claim_time + SHORTEST_REST)
+            return min(self._look_time, self._notices.claim_time + self._shortest_rest(BUSY_REST))
         return self._look_time
 
     def _has_claimed(self) -> bool:
@@ -139,13 +146,13 @@ class PostgresWatch:
 
     def _ask(self, connection: Connection, now: float) -> None:
         """Asks for the snapshot: once it is there, whatever the caller looks at is newer."""
-        is_renewal = self._worker is None and now >= self._renewal_time
+        is_renewal = self._worker is None and now >= self._notices.renewal_time
         connection.pgconn.send_query(_RENEWAL if is_renewal else _SNAPSHOT)
         connection.pgconn.flush()
         self._hush(connection, hushed=False)
         self._asked_time = now
         if is_renewal:
-            self._renewal_time = now + RENEW_SECONDS
+            self._notices.renewal_time = now + RENEW_SECONDS
 
     def _heed(self, connection: Connection, now: float) -> None:
         snapshot = self._snapshot
@@ -154,26 +161,45 @@ class PostgresWatch:
                 self._notices.note_own((result.get_value(0, 0) or b"").decode())
                 snapshot = (result.get_value(0, 1) or b"").decode()
         self._asked_time = 0.0
-        self._rests = self._told or has_moved(self._snapshot, snapshot, self._notices.own)
-        if self._rests:
-            self._gap = self._rest(now)
-            self._found, self._found_time = True, now
+        if self._told or self._has_moved(snapshot, now):
+            self._note_found(connection, now)
         else:
+            self._rests = False
             self._gap = self._gap * 2 if self._gap <= LONGEST_REST else 0.0
-        self._look_time = now + (self._gap or self._rhythm(connection))
-        self._snapshot, self._told = snapshot, False
-        self._hush(connection, hushed=self._rests)
+            self._look_time = now + (self._gap or self._rhythm(connection))
+            self._hush(connection, hushed=False)
+        self._snapshot = snapshot
+
+    def _has_moved(self, snapshot: str, now: float) -> bool:
+        """Whether there was a change since the last look, and since this worker last looked for tasks itself. (But that
+        knows nothing of cancels.)"""
+        if not has_moved(self._snapshot, snapshot, self._notices.own):
+            return False
+        looked = self._database.frontier.snapshots.get(self._queues)
+        if self._worker is None or looked is None or now < self._cancel_time + CANCEL_SECONDS:
+            return True
+        return has_moved(looked, snapshot, self._notices.own)
+
+    def _note_found(self, connection: Connection, now: float) -> None:
+        """There was a change, or may have been: the caller looks at what is newer."""
+        self._gap = self._rest(now)
+        self._look_time = now + self._gap
+        self._found, self._found_time = True, now
+        self._rests, self._told = True, False
+        self._hush(connection, hushed=True)
 
     def _rest(self, now: float) -> float:
         if self._has_claimed():
-            return SHORTEST_REST
-        goes_on = now - self._found_time < 2 * self._gap
-        longest = IDLE_REST if self._worker is None else self._widest_rest()
-        return min(self._gap * 2 if goes_on else IDLE_REST, longest) * random.uniform(0.75, 1.0)
+            return self._shortest_rest(BUSY_REST)
+        first, longest = IDLE_REST, IDLE_REST
+        if self._worker is not None:  # of many workers, one has always just rested
+            first = self._shortest_rest(IDLE_REST)
+            longest = min(max(self._notices.workers, 1) * LOOK_SECONDS, LONGEST_LOOK)
+        goes_on = now - self._found_time < max(2 * self._gap, IDLE_REST)
+        return min(self._gap * 2 if goes_on else first, longest) * random.uniform(0.75, 1.0)
 
-    def _widest_rest(self) -> float:
-        """Where there are many workers, one of them has always just rested."""
-        return max(WIDEST_REST, min(self._notices.workers * LOOK_SECONDS, LONGEST_LOOK))
+    def _shortest_rest(self, longest: float) -> float:
+        return min(max(self._notices.workers, 1) * REST, longest)
 
     def _rhythm(self, connection: Connection) -> float:
         return POLL if self._worker is None or connection.is_pooled else math.inf
@@ -190,8 +216,9 @@ class PostgresWatch:
             with sentences(self._database.where):
                 if not connection.is_pooled:
                     connection.execute("; ".join(f"LISTEN {name}" for name in self._channels).encode())
-                if self._worker is None:
+                if self._worker is None and time.monotonic() >= self._notices.renewal_time:
                     self._notices.note_own(send(connection, [(WAITING, "")]))
+                    self._notices.renewal_time = time.monotonic() + RENEW_SECONDS
         except BaseException:
             connection.close()
             raise

@@ -61,8 +61,9 @@ RETURNING id, queue
 -- levels --
 -- The levels (queue, is_async, priority) that have ready rows, each with its first row's due time and id; `queues` is a
 -- JSON list, or null for all; suspended ones have none. A few probes of the index for each, however many rows it has. Last
--- comes how many entries
--- of the index were read: many, if it is full of rows that are gone but that somebody's long transaction keeps.
+-- come how many
+-- entries of the index were read (many, if it is full of rows that are gone but that somebody's long transaction keeps)
+-- and the snapshot.
 WITH RECURSIVE before (entries) AS MATERIALIZED (
     SELECT pg_stat_get_xact_tuples_returned('headbox_tasks_ready'::regclass)
 ),
@@ -95,7 +96,7 @@ after (entries) AS MATERIALIZED (
     SELECT pg_stat_get_xact_tuples_returned('headbox_tasks_ready'::regclass)
     FROM (SELECT count(*) AS levels FROM level) AS counted WHERE levels >= 0
 )
-SELECT level.*, after.entries - before.entries FROM after CROSS JOIN before
+SELECT level.*, after.entries - before.entries, pg_current_snapshot()::text FROM after CROSS JOIN before
     LEFT JOIN level ON level.queue NOT IN (SELECT queue FROM headbox_suspended_queues)
 ORDER BY priority DESC, queue, is_async
 
@@ -142,6 +143,52 @@ UPDATE headbox_tasks SET state = 'running', worker = :worker, claimed_state = st
     snapshot_id = md5(id || :worker || :now)
 WHERE ctid = ANY (ARRAY(SELECT place FROM free WHERE bytes_before < :most_bytes))
 RETURNING {work}, is_async
+
+-- claim_alone --
+-- `levels`, and where exactly one of them is due, `claim` of it up to a `limit`, with what that changes in how many tasks
+-- there are: a transaction in one statement, which writes nothing where nothing is due. No task is passed over. Beside each
+-- level: whether the worker is there, when the next task of the claimed level is due, the transaction's id, and a task.
+WITH looked (queue, is_async, priority, due_time, id, entries, snapshot) AS MATERIALIZED (
+{levels}
+),
+due AS MATERIALIZED (
+    SELECT queue, is_async, priority, due_time, id FROM looked
+    WHERE due_time <= :until AND (:queues::json IS NOT NULL OR queue <> :housekeeping)
+),
+aim AS MATERIALIZED (SELECT * FROM due WHERE (SELECT count(*) FROM due) = 1),
+present AS MATERIALIZED (
+    SELECT id FROM headbox_workers WHERE id = :worker AND EXISTS (SELECT FROM aim) FOR KEY SHARE
+),
+free AS MATERIALIZED (
+    SELECT found.id, sum(found.size) OVER (ROWS UNBOUNDED PRECEDING) - found.size AS bytes_before
+    FROM aim CROSS JOIN LATERAL (
+        SELECT id, {payload_bytes} AS size FROM headbox_tasks
+        WHERE {ready} AND queue = aim.queue AND is_async = aim.is_async AND priority = aim.priority
+            AND due_time <= :until AND (due_time, id) >= (aim.due_time, aim.id)
+        ORDER BY due_time, id LIMIT CASE WHEN aim.is_async THEN :async_limit ELSE :limit END
+        FOR UPDATE SKIP LOCKED) AS found
+),
+claimed AS (
+    UPDATE headbox_tasks SET state = 'running', worker = :worker, claimed_state = state,
+        snapshot_id = md5(id || :worker || :now)
+    WHERE id = ANY (ARRAY(SELECT id FROM free WHERE bytes_before < :most_bytes)) AND EXISTS (SELECT FROM present)
+    RETURNING {work}, is_async
+),
+counted AS (
+    INSERT INTO headbox_changes (time, queue, was, became, number)
+    SELECT :now, queue, claimed_state, 'running', count(*) FROM claimed GROUP BY queue, claimed_state
+),
+next AS (
+    SELECT first.due_time FROM aim CROSS JOIN LATERAL (
+        SELECT due_time FROM headbox_tasks
+        WHERE {ready} AND queue = aim.queue AND is_async = aim.is_async AND priority = aim.priority
+            AND due_time > :until
+        ORDER BY due_time LIMIT 1) AS first
+)
+SELECT looked.*, EXISTS (SELECT FROM present), (SELECT due_time FROM next), pg_current_xact_id_if_assigned()::text,
+    claimed.*
+FROM looked LEFT JOIN claimed ON claimed.queue = looked.queue AND claimed.is_async = looked.is_async
+    AND claimed.priority = looked.priority
 
 -- passed_over --
 -- The most urgent ready task of some levels that is too heavy for the moment.
