@@ -60,20 +60,20 @@ def test_a_user_goes_with_its_tokens(store: Store) -> None:
         store.create_token(token(f"of {name}", name))
     store.delete_user("ann")
     assert store.users() == [user("bob")] and store.tokens() == [token("of bob", "bob")]
-    assert store.token(b"of ann", NOW) is None
+    assert store.holder(b"of ann", NOW) is None
     with pytest.raises(UnknownName):
         store.delete_user("ann")
 
 
-def test_a_token_is_found_by_its_secret_until_it_expires(store: Store) -> None:
+def test_the_holder_of_a_token_is_found_by_its_secret_until_it_expires(store: Store) -> None:
     store.create_user(user("ann"))
-    forever, brief = token("1"), token("2", secret_hash=b"\x00\xff", expire_time=NOW + 10)
-    store.create_token(forever)
-    store.create_token(brief)
-    assert store.token(b"1", NOW) == store.token(b"1", 2**62) == forever
-    assert store.token(b"\x00\xff", NOW + 9) == brief
-    assert store.token(b"\x00\xff", NOW + 10) is None
-    assert store.token(b"", NOW) is None and store.token(b"2", NOW) is None
+    store.create_user(user("bob"))
+    store.create_token(token("1"))
+    store.create_token(token("2", "bob", secret_hash=b"\x00\xff", expire_time=NOW + 10))
+    assert store.holder(b"1", NOW) == store.holder(b"1", 2**62) == store.user("ann")
+    assert store.holder(b"\x00\xff", NOW + 9) == store.user("bob")
+    assert store.holder(b"\x00\xff", NOW + 10) is None
+    assert store.holder(b"", NOW) is None and store.holder(b"2", NOW) is None
 
 
 def test_tokens_are_listed_and_revoked(store: Store) -> None:
@@ -86,7 +86,7 @@ def test_tokens_are_listed_and_revoked(store: Store) -> None:
     assert store.tokens() == tokens
     assert store.tokens("ann") == [tokens[0], tokens[2]] and store.tokens("nobody") == []
     assert store.delete_token("1") == tokens[0]
-    assert store.tokens("ann") == [tokens[2]] and store.token(b"1", NOW) is None
+    assert store.tokens("ann") == [tokens[2]] and store.holder(b"1", NOW) is None
     with pytest.raises(UnknownName):
         store.delete_token("1")
 

@@ -72,10 +72,10 @@ def create_token(tx: Transaction, token: Token) -> None:
     tx.change("create_token", **asdict(token))
 
 
-def token(tx: Transaction, secret_hash: bytes, now: Instant) -> Token | None:
-    """The token with this secret that has not expired."""
-    row = tx.one("token", secret_hash=secret_hash, now=now)
-    return None if row is None else _token(row)
+def holder(tx: Transaction, secret_hash: bytes, now: Instant) -> User | None:
+    """The user of the token with this secret that has not expired."""
+    row = tx.one("holder", secret_hash=secret_hash, now=now)
+    return None if row is None else _user(row)
 
 
 def tokens(tx: Transaction, user: str | None) -> list[Token]:

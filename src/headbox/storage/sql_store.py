@@ -367,8 +367,8 @@ class SQLStore:
     def create_token(self, token: Token) -> None:
         self._database.write(lambda tx: accounts.create_token(tx, token))
 
-    def token(self, secret_hash: bytes, now: Instant) -> Token | None:
-        return self._database.read(lambda tx: accounts.token(tx, secret_hash, now))
+    def holder(self, secret_hash: bytes, now: Instant) -> User | None:
+        return self._database.read(lambda tx: accounts.holder(tx, secret_hash, now))
 
     def tokens(self, user: str | None = None) -> list[Token]:
         return self._database.read(lambda tx: accounts.tokens(tx, user))

@@ -48,8 +48,7 @@ class Authenticator:
 
     async def _by_token(self, request: Request, credentials: bytes) -> Principal:
         secret = credentials.decode("latin-1")
-        token = await request.read(request.store.token, secret_hash(secret), request.now)
-        user = await request.read(request.store.user, token.user) if token else None
+        user = await request.read(request.store.holder, secret_hash(secret), request.now)
         if user is None:
             raise refused("the token is unknown, revoked or expired")
         return principal(user, by_password=False)

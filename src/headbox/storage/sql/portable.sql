@@ -415,9 +415,10 @@ DELETE FROM headbox_tokens WHERE user_name = :name
 INSERT INTO headbox_tokens (id, user_name, name, secret_hash, create_time, expire_time)
 VALUES (:id, :user, :name, :secret_hash, :create_time, :expire_time)
 
--- token --
--- The token with this secret that has not expired.
-SELECT id, user_name, name, secret_hash, create_time, expire_time FROM headbox_tokens
+-- holder --
+-- The user of the token with this secret that has not expired.
+SELECT holder.name, password_hash, roles, holder.create_time
+FROM headbox_tokens AS token JOIN headbox_users AS holder ON holder.name = user_name
 WHERE secret_hash = :secret_hash AND (expire_time IS NULL OR expire_time > :now)
 
 -- token_by_id --
