@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -19,6 +20,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.adapt import AdaptersMap, Buffer, Dumper
 from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
+from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int8BinaryDumper
 
 from headbox.domain.errors import ConfigError, StorageError, StorageUnavailable
@@ -66,6 +68,11 @@ class Connection(psycopg.Connection[Any]):
         super().__init__(pgconn)
         self._statements: dict[bytes, bytes] = {}  # what `change` has prepared, each with its name
         self._numbers = count()
+
+    @cached_property
+    def statements(self) -> psycopg.Cursor[Any]:
+        """One cursor for all transactions, one after another: a new one would look up the type of each column anew."""
+        return psycopg.Cursor(self, row_factory=tuple_row)
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)

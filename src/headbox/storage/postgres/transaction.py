@@ -59,8 +59,10 @@ class PostgresTransaction:
         frontier: Frontier | None = None,
     ) -> None:
         self._connection = connection
-        self._cursor = psycopg.Cursor(connection, row_factory=tuple_row)
-        if not isinstance(connection, Connection):  # a caller's own
+        if isinstance(connection, Connection):
+            self._cursor = connection.statements
+        else:  # a caller's own
+            self._cursor = psycopg.Cursor(connection, row_factory=tuple_row)
             adapt(self._cursor.adapters)
             adapt_columns(self._cursor.adapters)
         self._statements = _statements(reading=reading, again=undo is not None)
