@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ import pytest
 from headbox.domain.outcomes import Outcome
 from headbox.domain.task import HOUR
 from headbox.identifiers import new_id
+from headbox.storage import lookups
 from headbox.storage.postgres.connections import Connection
 from headbox.storage.records import ClaimRequest, Report
 from headbox.storage.sqlite.database import SQLiteDatabase
@@ -50,6 +52,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(SQLiteDatabase, "connect", listen)
     monkeypatch.setattr(psycopg.Cursor, "execute", heard(psycopg.Cursor.execute))
     monkeypatch.setattr(Connection, "change", heard(Connection.change))
+    monkeypatch.setattr(Connection, "first_row", heard(Connection.first_row))
     return said
 
 
@@ -135,6 +138,14 @@ def test_jobs_are_read_in_the_same_few_statements_however_many_they_are(scene: S
         assert len(found) >= 2 * number
         costs.append(len(said))
     assert costs[0] == costs[1] <= 8  # two readings of two statements, and what begins and ends them
+
+
+def test_the_holder_of_a_token_and_a_task_are_a_statement_each(scene: Scene, said: list[str]) -> None:
+    task = scene.enqueue()
+    for lookup in (lookups.holder(b"hash", scene.now), lookups.task(task.id)):
+        begin_reading(scene, said)
+        asyncio.run(scene.store.look_up_on_loop(lookup))
+        assert sum(statement.startswith("SELECT") for statement in said) == 1
 
 
 def test_a_task_that_waits_takes_few_bytes(empty: str) -> None:

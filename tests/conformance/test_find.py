@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from headbox.domain.errors import InvalidFilter, UnknownTask
 from headbox.domain.states import COMPLETE, INCOMPLETE, STATES
 from headbox.domain.task import DAY, HOUR, MINUTE, SECOND, SYSTEM_QUEUE
+from headbox.storage import lookups
 from headbox.storage.records import Filter, Report, Start
 from headbox.storage.store import Store
 
@@ -214,6 +216,16 @@ def test_a_stream_that_is_left_early_holds_nothing_up(scene: Scene) -> None:
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert scene.enqueue() in find(scene)
+
+
+def test_a_task_is_looked_up_while_it_lives_and_once_it_is_archived(scene: Scene) -> None:
+    waiting, ended = scene.enqueue(args=b"[1]", due_time=scene.now + HOUR), scene.running()
+    scene.finish(ended)
+    for task, state in ((waiting, "waiting"), (ended, "finished")):
+        found = asyncio.run(scene.store.look_up_on_loop(lookups.task(task.id)))
+        assert found == scene.store.get(task.id) and (found.id, found.state) == (task.id, state)
+    with pytest.raises(UnknownTask, match="nobody"):
+        asyncio.run(scene.store.look_up_on_loop(lookups.task("nobody")))
 
 
 def test_the_history_of_a_task_is_its_archived_runs_newest_first(scene: Scene) -> None:

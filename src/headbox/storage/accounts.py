@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from json import dumps, loads
+from json import dumps
 
 from msgspec.structs import asdict
 
 from headbox.domain.errors import UnknownName
 from headbox.domain.task import Instant
 from headbox.identifiers import new_id
+from headbox.storage import lookups
 from headbox.storage.database import Row, Transaction
+from headbox.storage.lookups import user_of
 from headbox.storage.records import Event, Session, Token, User
 
 NEWEST = 2**63 - 1
@@ -23,18 +25,12 @@ def create_user(tx: Transaction, user: User) -> bool:
 
 def user(tx: Transaction, name: str) -> User | None:
     """The user of that name."""
-    row = tx.one("user", name=name)
-    return None if row is None else _user(row)
+    return lookups.user(name)(tx)
 
 
 def users(tx: Transaction) -> list[User]:
     """All users, by name."""
-    return [_user(row) for row in tx.all("users")]
-
-
-def _user(row: Row) -> User:
-    name, password_hash, roles, create_time = row
-    return User(name=name, password_hash=password_hash, roles=tuple(loads(roles)), create_time=create_time)
+    return [user for row in tx.all("users") if (user := user_of(row))]
 
 
 def change_user(tx: Transaction, name: str, password_hash: str | None, roles: tuple[str, ...] | None) -> User:
@@ -70,12 +66,6 @@ def create_token(tx: Transaction, token: Token) -> None:
     if tx.one("user", name=token.user) is None:
         raise _no_user(token.user)
     tx.change("create_token", **asdict(token))
-
-
-def holder(tx: Transaction, secret_hash: bytes, now: Instant) -> User | None:
-    """The user of the token with this secret that has not expired."""
-    row = tx.one("holder", secret_hash=secret_hash, now=now)
-    return None if row is None else _user(row)
 
 
 def tokens(tx: Transaction, user: str | None) -> list[Token]:

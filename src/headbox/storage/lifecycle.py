@@ -29,6 +29,7 @@ from headbox.domain.states import (
     allows,
 )
 from headbox.domain.task import SYSTEM_QUEUE, Instant, Task, unique_key
+from headbox.storage import lookups
 from headbox.storage.database import Database, Transaction
 from headbox.storage.queries import ENQUEUED
 from headbox.storage.records import Skipped
@@ -85,10 +86,7 @@ def live(tx: Transaction, id: str) -> Task | None:
 
 def get(tx: Transaction, id: str) -> Task:
     """The live task, or its last archived run; UnknownTask."""
-    row = tx.one("live", id=id) or tx.one("last_run", id=id)
-    if row is None:
-        raise UnknownTask(f"no task has the id {id}; `GET /tasks/` lists those that exist")
-    return Task(*row)
+    return lookups.task(id)(tx)
 
 
 def _ask(tx: Transaction, id: str, event: Event) -> Task:

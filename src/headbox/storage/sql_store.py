@@ -22,6 +22,7 @@ from headbox.storage import (
     housekeeping,
     jobs,
     lifecycle,
+    lookups,
     presence,
     queues,
     reading,
@@ -30,6 +31,7 @@ from headbox.storage import (
 )
 from headbox.storage.database import Database, Row, Transaction
 from headbox.storage.feed import Feed
+from headbox.storage.lookups import Lookup
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
@@ -57,11 +59,6 @@ T = TypeVar("T")
 FOUND: Final = 10_000  # ids that are read at a time of the tasks that a filter finds
 TOGETHER: Final = 200  # tasks that one transaction changes: nobody waits for it for long
 MOST: Final = 2**62
-
-
-def batched(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """The ids, so many at a time."""
-    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 class SQLStore:
@@ -118,8 +115,8 @@ class SQLStore:
         while place is not None and left > 0:
             found = partial(self._select(filter, now).ids, event=event, after=place, limit=min(FOUND, left))
             ids, place = self._database.read(found)
-            for batch in batched(ids, TOGETHER):
-                changed = self.change_each(event, batch, now)
+            for start in range(0, len(ids), TOGETHER):
+                changed = self.change_each(event, ids[start : start + TOGETHER], now)
                 left -= len(changed)
                 yield from changed
 
@@ -153,8 +150,11 @@ class SQLStore:
     def _select(self, filter: Filter, now: Instant) -> reading.Selection:
         return reading.Selection(filter, now, self._finished_lifetime, self._database.searched)
 
+    def look_up(self, lookup: Lookup[T]) -> T:
+        return self._database.read(lookup)
+
     def get(self, id: str) -> Task:
-        return self._database.read(lambda tx: lifecycle.get(tx, id))
+        return self.look_up(lookups.task(id))
 
     def run(self, id: str, run: int) -> Task | None:
         return self._database.read(lambda tx: reading.run(tx, id, run))
@@ -353,7 +353,7 @@ class SQLStore:
         return self._database.write(lambda tx: accounts.create_user(tx, user))
 
     def user(self, name: str) -> User | None:
-        return self._database.read(lambda tx: accounts.user(tx, name))
+        return self.look_up(lookups.user(name))
 
     def users(self) -> list[User]:
         return self._database.read(accounts.users)
@@ -366,9 +366,6 @@ class SQLStore:
 
     def create_token(self, token: Token) -> None:
         self._database.write(lambda tx: accounts.create_token(tx, token))
-
-    def holder(self, secret_hash: bytes, now: Instant) -> User | None:
-        return self._database.read(lambda tx: accounts.holder(tx, secret_hash, now))
 
     def tokens(self, user: str | None = None) -> list[Token]:
         return self._database.read(lambda tx: accounts.tokens(tx, user))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from headbox.clock import Clock
 from headbox.config import without_password
@@ -16,6 +16,7 @@ from headbox.domain.statistics import Period, QueueCounts, Statistics
 from headbox.domain.task import HOUR, Instant, Span, Task
 from headbox.domain.waiting import Surroundings
 from headbox.storage.feed import Feed
+from headbox.storage.lookups import Lookup
 from headbox.storage.records import (
     Callable,
     ClaimRequest,
@@ -38,6 +39,8 @@ from headbox.storage.records import (
     Worker,
 )
 from headbox.storage.secret_keys import sqlite_path
+
+T = TypeVar("T")
 
 
 class Watch(Protocol):
@@ -153,6 +156,11 @@ class Store(Protocol):
         """The task as it was before, its snapshot_id included; UnknownTask without a snapshot."""
 
     # read
+    def look_up(self, lookup: Lookup[T]) -> T: ...
+    async def look_up_on_loop(self, lookup: Lookup[T]) -> T:
+        """The same on an event loop, which does not stand still for it; StorageUnavailable where it would have to, so
+        that it is one for a thread."""
+
     def get(self, id: str) -> Task:
         """The live task, or its last archived run."""
 
@@ -323,8 +331,6 @@ class Store(Protocol):
     ) -> User: ...
     def delete_user(self, name: str) -> None: ...
     def create_token(self, token: Token) -> None: ...
-    def holder(self, secret_hash: bytes, now: Instant) -> User | None:
-        """The user of the token with this hash that has not expired."""
 
     def tokens(self, user: str | None = None) -> list[Token]: ...
     def delete_token(self, id: str) -> Token: ...

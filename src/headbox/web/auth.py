@@ -7,6 +7,7 @@ import binascii
 import hashlib
 from typing import Final
 
+from headbox.storage import lookups
 from headbox.storage.records import User
 from headbox.web.passwords import Passwords
 from headbox.web.permissions import Principal, principal
@@ -48,7 +49,7 @@ class Authenticator:
 
     async def _by_token(self, request: Request, credentials: bytes) -> Principal:
         secret = credentials.decode("latin-1")
-        user = await request.read(request.store.holder, secret_hash(secret), request.now)
+        user = await request.look_up(lookups.holder(secret_hash(secret), request.now))
         if user is None:
             raise refused("the token is unknown, revoked or expired")
         return principal(user, by_password=False)
@@ -61,7 +62,7 @@ class Authenticator:
 
     async def login(self, request: Request, name: str, password: str) -> User | None:
         """The user, if the password is right; 429 where a user fails too often from one address."""
-        user = await request.read(request.store.user, name)
+        user = await request.look_up(lookups.user(name))
         return user if await self._is_right(request, name, user, password) else None
 
     async def _is_right(self, request: Request, name: str, user: User | None, password: str) -> bool:

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope
 
 from headbox.domain.errors import OutcomeUnknown, StorageUnavailable
 from headbox.domain.task import Instant
+from headbox.storage.lookups import Lookup
 from headbox.storage.store import Store
 from headbox.web.problems import Problem
 from headbox.web.query import Query, parse_form, parse_query
@@ -120,6 +121,18 @@ class Request:
             return verb(*args, **kwargs)
         except StorageUnavailable:
             return await self.call(verb, *args, **kwargs)
+
+    async def look_up(self, lookup: Lookup[R]) -> R:
+        """What a lookup gives, on the event loop, so that no thread has to be woken for the answer and this one again;
+        where that cannot be, in a thread, where it can be waited for."""
+        begun = time.monotonic()
+        async with self.service.lookups:
+            try:
+                return await self.store.look_up_on_loop(lookup)
+            except StorageUnavailable:
+                if time.monotonic() - begun > RETRY_TIME:
+                    raise
+        return await self.call(self.store.look_up, lookup)
 
     async def call(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What the verb gives, in a thread; while the database is away it is retried where that is safe, as often as

@@ -19,6 +19,7 @@ from headbox.web.request import Request
 from headbox.web.waiting import Waiting
 
 THREADS: Final = 32  # most wait for a commit that they share
+LOOKUPS: Final = 8  # at a time: connections are left for what takes longer
 SPOOLS: Final = 4  # long lists that are read at a time
 DETAIL: Final = 500  # characters of an audited event's detail
 
@@ -34,6 +35,7 @@ class Service:
         self.threads = ThreadPoolExecutor(THREADS, "headbox-api")
         self._is_open = False
         self._opening: asyncio.Future[None] | None = None
+        self.lookups = asyncio.Semaphore(LOOKUPS)
         self.spools = asyncio.Semaphore(SPOOLS)
         self.hosts = Hosts((settings.host, *settings.allowed_hosts))
         self.authenticator = Authenticator()

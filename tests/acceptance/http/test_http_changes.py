@@ -238,7 +238,7 @@ def test_a_wait_ends_as_soon_as_the_task_is_complete(
 def look(mill: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Waits until the server has read a task once more."""
     looks = threading.Semaphore(0)
-    get = mill.store.get
+    get, look_up_on_loop = mill.store.get, mill.store.look_up_on_loop
 
     def counted(id: str) -> Any:
         found = get(id)
@@ -246,7 +246,14 @@ def look(mill: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
             looks.release()
         return found
 
+    async def counted_on_loop(lookup: Any) -> Any:
+        found = await look_up_on_loop(lookup)
+        if "live" in lookup.names:
+            looks.release()
+        return found
+
     monkeypatch.setattr(mill.store, "get", counted)
+    monkeypatch.setattr(mill.store, "look_up_on_loop", counted_on_loop)
 
     def look() -> None:
         assert looks.acquire(timeout=20)

@@ -283,7 +283,7 @@ def test_an_error_that_nobody_foresaw_is_a_500_without_a_traceback(mill: Any, mo
     def fail(*args: Any) -> Any:
         raise RuntimeError("secret internals")
 
-    monkeypatch.setattr(mill.store, "get", fail)
+    monkeypatch.setattr(mill.store, "look_up_on_loop", fail)
     response = mill.admin.get("/tasks/x/")
     problem(response, 500)
     assert "secret" not in response.text

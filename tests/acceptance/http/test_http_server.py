@@ -22,9 +22,11 @@ from starlette.routing import Mount, Route
 
 from headbox.config import Settings
 from headbox.domain.errors import ConfigError, OutcomeUnknown, StorageUnavailable
+from headbox.storage.lookups import Lookup
 from headbox.storage.sqlite import database as sqlite_database
 from headbox.task_queue.queue import TaskQueue
 from headbox.web import asgi_app
+from headbox.web.request import Request
 from headbox.web.server import make_server
 
 
@@ -162,39 +164,51 @@ def test_whoever_waits_is_answered_when_the_server_stops(
 
 
 @pytest.fixture
-def away(mill: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The verbs of the store that fail a number of times because the database is away."""
+def lookups_away(mill: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The lookups that fail a number of times because the database is away: on the event loop, then in threads."""
 
-    def away(verb: str, times: int) -> list[str]:
+    def lookups_away(statement: str, times: int) -> list[str]:
         calls: list[str] = []
-        real = getattr(mill.store, verb)
+        look_up, look_up_on_loop = mill.store.look_up, mill.store.look_up_on_loop
 
-        def fail(*args: Any, **kwargs: Any) -> Any:
-            calls.append(verb)
-            if len(calls) <= times:
-                raise StorageUnavailable("the database is locked by another program; end it")
-            return real(*args, **kwargs)
+        def fail(lookup: Lookup[Any]) -> None:
+            if statement in lookup.names:
+                calls.append(threading.current_thread().name)
+                if len(calls) <= times:
+                    raise StorageUnavailable("the database is locked by another program; end it")
 
-        monkeypatch.setattr(mill.store, verb, fail)
+        def fail_in_thread(lookup: Lookup[Any]) -> Any:
+            fail(lookup)
+            return look_up(lookup)
+
+        async def fail_on_loop(lookup: Lookup[Any]) -> Any:
+            fail(lookup)
+            return await look_up_on_loop(lookup)
+
+        monkeypatch.setattr(mill.store, "look_up", fail_in_thread)
+        monkeypatch.setattr(mill.store, "look_up_on_loop", fail_on_loop)
         return calls
 
-    return away
+    return lookups_away
 
 
-@pytest.mark.parametrize("verb", ["get", "token", "user"])
-def test_a_database_that_comes_back_soon_is_waited_for(mill: Any, away: Any, verb: str) -> None:
+@pytest.mark.parametrize("statement", ["live", "holder"])
+def test_a_database_that_comes_back_soon_is_waited_for_in_a_thread(
+    mill: Any, lookups_away: Any, statement: str
+) -> None:
     task = mill.task()
-    calls = away(verb, 3)
+    calls = lookups_away(statement, 3)
     assert mill.admin.get(f"/tasks/{task.id}/").status_code == 200
     assert len(calls) >= 4
+    assert [name.startswith("headbox-api") for name in calls[:4]] == [False, True, True, True]
 
 
-@pytest.mark.parametrize("verb", ["get", "token"])
+@pytest.mark.parametrize("statement", ["live", "holder"])
 def test_a_database_that_stays_away_is_a_503_that_says_when_to_try_again(
-    mill: Any, away: Any, verb: str, monkeypatch: pytest.MonkeyPatch
+    mill: Any, lookups_away: Any, statement: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headbox.web.request.RETRY_TIME", 0.2)
-    calls = away(verb, 1000)
+    calls = lookups_away(statement, 1000)
     response = mill.admin.get("/tasks/x/")
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
@@ -231,18 +245,12 @@ def test_a_change_that_may_have_been_done_is_not_asked_for_again(mill: Any, monk
     assert calls == [task.id]
 
 
-def test_nobody_waits_for_the_network_on_the_event_loop(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of this machine is read at once; a server may take its time."""
-    threads: set[str] = set()
-    user = mill.store.user
-
-    def note_thread(name: str) -> Any:
-        threads.add(threading.current_thread().name)
-        return user(name)
-
-    monkeypatch.setattr(mill.store, "user", note_thread)
-    assert mill.admin.get("/workers/").status_code == 200
-    assert all(name.startswith("headbox-api") for name in threads) == mill.store.is_remote and threads
+def test_who_is_calling_and_the_task_are_looked_up_without_a_thread(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = mill.task()
+    assert mill.admin.get(f"/tasks/{task.id}/").status_code == 200  # and the database is open
+    monkeypatch.setattr(Request, "run", None)
+    assert mill.admin.get(f"/tasks/{task.id}/").json()["id"] == task.id
+    assert mill.admin.get("/tasks/nobody/").status_code == 404
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -262,9 +270,13 @@ def test_a_database_that_another_program_holds_can_be_read_and_a_change_is_a_503
     assert mill.admin.post(f"/tasks/{task.id}/cancel/").json()["state"] == "canceled"
 
 
-def test_readiness_says_why_not(mill: Any, away: Any) -> None:
+def test_readiness_says_why_not(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert mill.anonymous().get("/health/ready").json() == {"status": "ready"}
-    away("status", 1)
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise StorageUnavailable("the database is locked by another program; end it")
+
+    monkeypatch.setattr(mill.store, "status", fail)
     response = mill.anonymous().get("/health/ready")
     assert response.status_code == 503
     assert "locked by another program" in response.json()["detail"]

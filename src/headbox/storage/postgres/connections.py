@@ -3,12 +3,13 @@ the caller's own thread, so that it hears at once why one cannot be opened."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cached_property
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -17,14 +18,16 @@ from typing import Any, Final
 import psycopg
 from psycopg import conninfo, errors, generators
 from psycopg.abc import RV, PQGen
-from psycopg.adapt import AdaptersMap, Buffer, Dumper
+from psycopg.adapt import AdaptersMap, Buffer, Dumper, Transformer
 from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int8BinaryDumper
+from psycopg.waiting import wait_async
 
 from headbox.domain.errors import ConfigError, StorageError, StorageUnavailable
 from headbox.forks import forget_in_forks
+from headbox.storage.database import Row
 from headbox.storage.postgres.errors import OLDEST, ConnectionLost, named
 
 MOST = 16  # connections of one process for statements
@@ -66,8 +69,9 @@ class Connection(psycopg.Connection[Any]):
 
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
-        self._statements: dict[bytes, bytes] = {}  # what `change` has prepared, each with its name
+        self._statements: dict[bytes, bytes] = {}  # that were prepared here, each with its name
         self._numbers = count()
+        self._rows = Transformer(self)  # knows how to read each type of column that has come by
 
     @cached_property
     def statements(self) -> psycopg.Cursor[Any]:
@@ -91,13 +95,15 @@ class Connection(psycopg.Connection[Any]):
             return self._run(text, values)
 
     def _run(self, text: bytes, values: Sequence[Buffer | None]) -> int:
-        name = self._statements.get(text) or self._prepare(text)
+        self._send(self._statements.get(text) or self._prepare(text), text, values)
+        return self._answer().command_tuples or 0
+
+    def _send(self, name: bytes | None, text: bytes, values: Sequence[Buffer | None]) -> None:
         formats = [Format.BINARY] * len(values)
         if name is None:
             self.pgconn.send_query_params(text, values, None, formats, Format.BINARY)
         else:
             self.pgconn.send_query_prepared(name, values, formats, Format.BINARY)
-        return self._answer().command_tuples or 0
 
     def _prepare(self, text: bytes) -> bytes | None:
         """The name that it has from now on; None if there are too many."""
@@ -110,10 +116,36 @@ class Connection(psycopg.Connection[Any]):
         return name
 
     def _answer(self) -> PGresult:
-        result: PGresult = self.wait(generators.execute(self.pgconn))[0]
-        if result.status != ExecStatus.COMMAND_OK:
-            raise errors.error_from_result(result)
-        return result
+        return _good(self.wait(generators.execute(self.pgconn))[0])
+
+    async def first_row(self, text: bytes, values: Sequence[Buffer | None]) -> Row | None:
+        """Runs a statement for the first row that it gives, if it gives any. The event loop waits for the answer."""
+        try:
+            result = await self._run_on_loop(text, values)
+        except errors.InvalidSqlStatementName:
+            self._statements.clear()
+            result = await self._run_on_loop(text, values)
+        self._rows.set_pgresult(result)
+        return self._rows.load_row(0, tuple) if result.ntuples else None
+
+    async def _run_on_loop(self, text: bytes, values: Sequence[Buffer | None]) -> PGresult:
+        name = self._statements.get(text)
+        if name is None and not self.is_pooled:
+            name = b"headbox_%d" % next(self._numbers)
+            self.pgconn.send_prepare(name, text)
+            await self._answer_on_loop()
+            self._statements[text] = name
+        self._send(name, text, values)
+        return await self._answer_on_loop()
+
+    async def _answer_on_loop(self) -> PGresult:
+        asking = generators.execute(self.pgconn)
+        try:
+            (result,) = await wait_async(asking, self.pgconn.socket, ANSWER_SECONDS, ANSWER_SECONDS)
+        except BaseException:
+            self.close()  # the answer is still to come, and nobody is there to read it
+            raise
+        return _good(result)
 
     def is_free(self) -> bool:
         """Whether it is open and between transactions, as far as is known here."""
@@ -157,6 +189,12 @@ class Connection(psycopg.Connection[Any]):
             with suppress(psycopg.Error):  # the server notices by itself, only later
                 self.cancel_safe(timeout=1.0)
         self.close()
+
+
+def _good(result: PGresult) -> PGresult:
+    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        raise errors.error_from_result(result)
+    return result
 
 
 class TextDumper(Dumper):
@@ -251,8 +289,7 @@ class Connections:
         try:
             room.get(timeout=ROOM_SECONDS)
         except Empty:
-            most = f"all {MOST} connections of this process"
-            raise StorageUnavailable(f"{self._where}: {most} are in use; try again") from None
+            raise StorageUnavailable(f"{self._where}: {_all_in_use()}") from None
         try:
             connection = self.take()
             try:
@@ -270,9 +307,38 @@ class Connections:
         except StorageError:
             return False
 
+    @asynccontextmanager
+    async def lend_on_loop(self) -> AsyncIterator[Connection]:
+        """The same without holding up the event loop: where none is idle another is opened in a thread, so that soon
+        there are enough. StorageUnavailable at once if all are in use."""
+        self.after_fork()
+        room, idle = self._room, self._idle
+        try:
+            room.get_nowait()
+        except Empty:
+            raise StorageUnavailable(f"{self._where}: {_all_in_use()}") from None
+        try:
+            while (connection := self._pop()) is None:
+                await asyncio.to_thread(lambda: self.keep(self._open()))
+            try:
+                yield connection
+            finally:
+                _keep(connection, idle)
+        finally:
+            room.put(None)
+
     def take(self) -> Connection:
         """One for a longer use, beside those that are lent; ConnectionLost."""
         self.after_fork()
+        return self._pop() or self._open()
+
+    def _open(self) -> Connection:
+        connection = connect(self._info, self._where)
+        self._prepare(connection)
+        return connection
+
+    def _pop(self) -> Connection | None:
+        """The one that was used last and is still sound."""
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
@@ -281,9 +347,7 @@ class Connections:
                 if connection.is_sound():
                     return connection
                 connection.close()
-        connection = connect(self._info, self._where)
-        self._prepare(connection)
-        return connection
+        return None
 
     def keep(self, connection: Connection) -> None:
         """For whoever needs one next; one that is not sound is closed."""
@@ -300,6 +364,10 @@ class Connections:
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
+
+
+def _all_in_use() -> str:
+    return f"all {MOST} connections of this process are in use; try again"
 
 
 def _keep(connection: Connection, idle: deque[Connection]) -> None:

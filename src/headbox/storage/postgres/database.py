@@ -20,7 +20,8 @@ from headbox.domain.errors import OutcomeUnknown, StorageError, StorageUnavailab
 from headbox.domain.task import Instant
 from headbox.storage.callers import driver_connection
 from headbox.storage.database import Transaction
-from headbox.storage.postgres.arrays import adapt_columns
+from headbox.storage.lookups import Lookup
+from headbox.storage.postgres.arrays import adapt_columns, encoded
 from headbox.storage.postgres.connections import INCARNATION, SETTINGS, Connection, Connections, read_url
 from headbox.storage.postgres.errors import Collision, ConnectionLost, is_broken, sentences
 from headbox.storage.postgres.frontier import Frontier
@@ -31,6 +32,7 @@ from headbox.storage.postgres.transaction import (
     SingleStatement,
     StreamingTransaction,
 )
+from headbox.storage.queries import load, with_dollars
 from headbox.storage.records import Worker
 
 T = TypeVar("T")
@@ -229,6 +231,16 @@ class PostgresDatabase:
                 return work(transaction)
 
         return self._patiently(attempt)
+
+    async def look_up_on_loop(self, lookup: Lookup[T]) -> T:
+        """What a lookup gives, tried once; StorageUnavailable if all connections are in use."""
+        statements, row = load("postgres", reading=True), None
+        names, values = tuple(lookup.parameters), [*map(encoded, lookup.parameters.values())]
+        with sentences(self.where):
+            async with self.connections.lend_on_loop() as connection:
+                for name in lookup.names:
+                    row = row or await connection.first_row(with_dollars(statements[name], names), values)
+        return lookup.make(row)
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:

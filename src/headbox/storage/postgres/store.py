@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span, Task
 from headbox.storage import exchange, lifecycle, statistics
 from headbox.storage.housekeeping import accept_housekeeping
+from headbox.storage.lookups import Lookup
 from headbox.storage.postgres import backup as postgres_backup
 from headbox.storage.postgres import claiming
 from headbox.storage.postgres import migrate as postgres_migrate
@@ -27,6 +28,8 @@ from headbox.storage.postgres.transaction import PostgresTransaction
 from headbox.storage.postgres.watch import PostgresWatch
 from headbox.storage.records import ClaimRequest, Claims, Exchange, Report, Survey
 from headbox.storage.sql_store import SQLStore
+
+T = TypeVar("T")
 
 _SIZE: Final = b"SELECT sum(pg_total_relation_size(to_regclass(name)))::bigint FROM unnest(%s::text[]) AS name"
 _INVALID_INDEXES: Final = b"""SELECT indexrelid::regclass::text FROM pg_index
@@ -92,6 +95,10 @@ class PostgresStore(SQLStore):
     def clock(self) -> Clock:
         """The database's clock, which all hosts share."""
         return self._server.clock
+
+    async def look_up_on_loop(self, lookup: Lookup[T]) -> T:
+        """The loop itself waits for the server's answer."""
+        return await self._server.look_up_on_loop(lookup)
 
     @property
     def is_remote(self) -> bool:

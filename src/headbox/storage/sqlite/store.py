@@ -6,17 +6,20 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from headbox.clock import Clock, SystemClock
 from headbox.domain.errors import StorageError
 from headbox.domain.task import Instant, Span
 from headbox.storage import migrate
 from headbox.storage.housekeeping import accept_housekeeping
+from headbox.storage.lookups import Lookup
 from headbox.storage.sql_store import SQLStore
 from headbox.storage.sqlite.database import SQLiteDatabase
 from headbox.storage.sqlite.transaction import SQLiteTransaction
 from headbox.storage.sqlite.watch import SQLiteWatch
+
+T = TypeVar("T")
 
 
 class SQLiteStore(SQLStore):
@@ -90,6 +93,10 @@ class SQLiteStore(SQLStore):
     def clock(self) -> Clock:
         """The machine's clock: all processes on the file share it."""
         return SystemClock()
+
+    async def look_up_on_loop(self, lookup: Lookup[T]) -> T:
+        """At once: it takes no longer than to hand it to a thread."""
+        return self.look_up(lookup)
 
     @property
     def is_remote(self) -> bool:

@@ -10,6 +10,7 @@ from headbox.domain.errors import InvalidSchedule, UnknownName
 from headbox.domain.iso8601 import parse_duration, time_of
 from headbox.domain.task import Instant
 from headbox.identifiers import new_id
+from headbox.storage import lookups
 from headbox.storage.records import Token, User
 from headbox.web.accounts import new_secret
 from headbox.web.auth import secret_hash
@@ -105,7 +106,7 @@ async def end_user(request: Request, user: User) -> None:
 async def own_or_any_user(request: Request) -> User:
     """The user that the path names: oneself, or for super users anybody. 404 otherwise: names stay private."""
     name = request.path["name"]
-    user = await request.read(request.store.user, name)
+    user = await request.look_up(lookups.user(name))
     if user is None or not (request.principal.is_super or name == request.principal.name):
         raise Problem(404, "there is no such user; GET /users/ lists them for super users")
     return user

@@ -6,6 +6,7 @@ from typing import Final
 
 from headbox.domain.errors import UnknownTask
 from headbox.domain.snapshot import snapshot
+from headbox.storage import lookups
 from headbox.web.bodies import read_nothing
 from headbox.web.operations import Operation
 from headbox.web.problems import Problem
@@ -22,7 +23,7 @@ async def list_snapshots(request: Request) -> SpooledReply:
 
 async def get_snapshot(request: Request) -> Reply:
     """`GET /tasks/<id>/snapshot/`."""
-    task = await request.read(request.store.get, request.path["id"])
+    task = await request.look_up(lookups.task(request.path["id"]))
     if task.snapshot_id is None:
         raise _no_snapshot()
     return json_reply(200, snapshot(task))
@@ -31,7 +32,7 @@ async def get_snapshot(request: Request) -> Reply:
 async def delete_snapshot(request: Request) -> Reply:
     """`DELETE /tasks/<id>/snapshot/`."""
     read_nothing(await request.body())
-    await request.read(request.store.get, request.path["id"])  # a task that is unknown says so
+    await request.look_up(lookups.task(request.path["id"]))  # a task that is unknown says so
     try:
         task = await request.call(request.store.delete_snapshot, request.path["id"])
     except UnknownTask:

@@ -8,6 +8,7 @@ from typing import Final
 
 from headbox.domain.states import COMPLETE
 from headbox.domain.task import Task
+from headbox.storage import lookups
 from headbox.storage.records import Filter
 from headbox.storage.store import Store
 from headbox.web.filters import FIELDS_PARAMETER, FILTERS, parse_fields, parse_filter, show_for
@@ -35,7 +36,7 @@ WAIT: Final = Parameter(
 
 async def visible_task(request: Request) -> Task:
     """The task that the path names; 404 if there is none, or none that the caller may see."""
-    task = await request.read(request.store.get, request.path["id"])
+    task = await request.look_up(lookups.task(request.path["id"]))
     if not request.principal.may_see(task):
         raise unknown_task()
     return task

@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from headbox.domain.errors import UnknownName
 from headbox.domain.task import DAY, HOUR, SECOND, Span
+from headbox.storage import lookups
 from headbox.storage.records import Session, User
 from headbox.web.auth import secret_hash
 from headbox.web.origin import split_authority
@@ -66,7 +67,7 @@ async def recognise(request: Request) -> Visit | None:
         return None
     now = request.now
     session = await request.read(request.store.session, secret_hash(secret), now)
-    user = await request.read(request.store.user, session.user) if session else None
+    user = await request.look_up(lookups.user(session.user)) if session else None
     if session is None or user is None:
         return None
     until = min(now + IDLE, session.create_time + LONGEST)
