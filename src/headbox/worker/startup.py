@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import resource
 import selectors
@@ -20,6 +21,7 @@ from headbox.worker.protocol import Failed, Ready
 from headbox.worker.supervisor import Supervisor
 
 SWITCH_INTERVAL = 0.000_5  # seconds that the loop may keep the clerk from going on, and it the loop
+COLLECT_AFTER = 20_000  # new objects: rows of a thousand tasks are free again before they are gone through for nothing
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,8 @@ def run_worker(
 
         def begin() -> None:
             give_back_memory()
+            gc.freeze()  # what is there now stays, and is not gone through again
+            gc.set_threshold(COLLECT_AFTER)
             if status is not None:
                 status({"database": url})
 
