@@ -95,6 +95,14 @@ class Database(Protocol):
         """The same for a work of one statement that may be repeated: it is a transaction by itself."""
         ...
 
+    def is_wanted(self) -> bool:
+        """Whether others cannot write until the write transaction that is open here ends, and wait for that."""
+        ...
+
+    def is_in_demand(self) -> bool:
+        """Whether that was so a moment ago."""
+        ...
+
     def read(self, work: Callable[[Transaction], T], *, is_long: bool = False) -> T:
         """Runs `work` on one consistent reading. `is_long`: it takes several statements, or ones that take long."""
         ...

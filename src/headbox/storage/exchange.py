@@ -24,8 +24,8 @@ _SAID = ("start_time", "finish_time", "result", "public_result", "exception", "t
 _END = ("id", "run", "state", *_SAID)
 
 
-def exchange(tx: Transaction, worker: str, report: Report, request: ClaimRequest | None, now: Instant) -> Exchange:
-    """Writes a report and claims. Raises Superseded when a worker whose row is gone would claim."""
+def tell(tx: Transaction, worker: str, report: Report, now: Instant) -> Exchange:
+    """Writes a report."""
     if report.starts:
         rows = [(start.start_time, start.id, start.run, worker) for start in report.starts]
         tx.many("record_start", ("start_time", "id", "run", "worker"), rows)
@@ -39,7 +39,7 @@ def exchange(tx: Transaction, worker: str, report: Report, request: ClaimRequest
         tx.tally.count(f"{LATENESS}{bound}", number)
     if report.late:
         tx.tally.count(LATE, report.late)
-    return Exchange(superseded, skipped, None if request is None else claim(tx, worker, request, now))
+    return Exchange(superseded, skipped, None)
 
 
 def finish(tx: Transaction, worker: str, outcomes: list[Outcome], now: Instant) -> tuple[list[Outcome], list[Skipped]]:

@@ -53,6 +53,7 @@ from headbox.storage.records import (
     User,
     Worker,
 )
+from headbox.storage.visit import visit
 
 T = TypeVar("T")
 
@@ -234,10 +235,7 @@ class SQLStore:
         self._database.write(lambda tx: tx.change("delete_worker", worker=worker))
 
     def exchange(self, worker: str, report: Report, claim: ClaimRequest | None, now: Instant) -> Exchange:
-        # What was finished is found in the history, and what was claimed is released by the worker's own review.
-        # A claim alone need not outlive the machine: after a loss of power its task still waits, and is run anyway.
-        work = statistics.counted(lambda tx: exchange.exchange(tx, worker, report, claim, now), now)
-        return self._database.write(work, is_repeatable=True, dies_with_machine=not report)
+        return visit(self._database, worker, report, claim, now)
 
     def claim(self, worker: str, request: ClaimRequest, now: Instant) -> Claims | Instant | None:
         first_time = self.ready(request, now)

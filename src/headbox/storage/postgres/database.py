@@ -216,6 +216,12 @@ class PostgresDatabase:
                 time.sleep(pause)
         raise AssertionError("counting never ends")
 
+    def is_wanted(self) -> bool:
+        """Any number write at a time."""
+        return False
+
+    is_in_demand = is_wanted
+
     # reading
 
     def read(self, work: Callable[[Transaction], T], *, is_long: bool = False) -> T:

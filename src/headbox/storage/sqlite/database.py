@@ -21,7 +21,7 @@ from headbox.storage.records import Worker
 from headbox.storage.sqlite.errors import named, sentences
 from headbox.storage.sqlite.memory import keep_freed_memory
 from headbox.storage.sqlite.transaction import SQLiteTransaction
-from headbox.storage.sqlite.write_lock import write_lock
+from headbox.storage.sqlite.write_lock import WriteLock
 
 T = TypeVar("T")
 
@@ -95,15 +95,14 @@ class SQLiteDatabase:
         self._waits_for_disk = True
         self._identity: tuple[int, int] | None = None
         self._log_size = self._growths = 0
-        self._write_lock_file: int | None = None
+        self._write_lock = WriteLock(f"{self.path}.write")
         self._workers: dict[str, int] = {}
 
     def after_fork(self) -> None:
         """What the parent opened is only kept: to close it here could end the parent's locks (How To Corrupt)."""
         if self._pid != os.getpid():
             self._abandoned.append((self._readers, self._writer))
-            if self._write_lock_file is not None:  # or the lock of a parent that is killed would outlive it here
-                os.close(self._write_lock_file)
+            self._write_lock.close()  # or the lock of a parent that is killed would outlive it here
             self._start_afresh()
 
     # connections
@@ -214,7 +213,7 @@ class SQLiteDatabase:
         """The writer's connection, while no other process of ours writes (a fair queue: SQLite's own is not). What is
         committed without waiting for the disk is seen by all and outlives every process. The power may take it along,
         but never without what was committed behind it."""
-        with sentences(self.path), write_lock(self._lock_file(), self.bell(), BUSY_TIMEOUT):
+        with sentences(self.path), self._write_lock.held(BUSY_TIMEOUT):
             if self._writer is None:
                 self._writer, self._waits_for_disk = self.connect(), True
                 self._identity = _identity(self._name)
@@ -239,19 +238,22 @@ class SQLiteDatabase:
         with self._commit_lock, self._exclusive() as connection:
             yield connection
 
-    def _lock_file(self) -> int:
-        if self._write_lock_file is None:
-            self._write_lock_file = os.open(f"{self.path}.write", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return self._write_lock_file
+    def is_wanted(self) -> bool:
+        """Whether another process waits to write."""
+        return self._write_lock.is_wanted()
+
+    def is_in_demand(self) -> bool:
+        """Whether one had to wait for us within the last second."""
+        return self._write_lock.is_in_demand()
 
     def bell(self) -> str:
         """The file that our processes write to when they have committed: who watches it need not poll."""
-        self._lock_file()  # makes sure that there is one
-        return f"{self.path}.write"
+        self._write_lock.file()  # makes sure that there is one
+        return self._write_lock.path
 
     def _ring(self) -> None:
         with suppress(OSError):  # whoever does not hear it looks by himself in a while
-            os.pwrite(self._lock_file(), b"\0", 0)
+            os.pwrite(self._write_lock.file(), b"\0", 0)
 
     def _is_log_long(self) -> bool:
         """Whether the write-ahead log is to begin anew."""
@@ -356,9 +358,8 @@ class SQLiteDatabase:
         with self._commit_lock, self._open_lock:
             for connection in (*self._readers, *([self._writer] if self._writer else [])):
                 connection.close()
-            if self._write_lock_file is not None:
-                os.close(self._write_lock_file)
-            self._readers, self._writer, self._write_lock_file = [], None, None
+            self._write_lock.close()
+            self._readers, self._writer = [], None
 
 
 def _identity(path: str) -> tuple[int, int] | None:
