@@ -46,7 +46,8 @@ AGAIN: Final = 0.3  # seconds after which what ends is told again
 LAST_OF_SERVE: Final = "task list"  # commands find a service once it has said what to type
 # The folders of a system that pages name.
 ELSEWHERE: Final = ("/etc/headbox", "/etc/systemd", "/opt/headbox", "/var/backups", "/var/lib/headbox")
-OF_OTHERS: Final = ("HEADBOX_", "XDG_", "PYTEST_")  # variables that the pages know nothing of
+# Variables that the pages know nothing of, those of the `make` that runs the tests among them: one within it says more.
+OF_OTHERS: Final = ("HEADBOX_", "XDG_", "PYTEST_", "MAKE", "MFLAGS")
 STAND_INS: Final = ("install", "npm", "podman", "systemctl", "useradd")
 
 
