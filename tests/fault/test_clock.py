@@ -74,11 +74,11 @@ def test_tasks_that_wait_when_the_clock_is_set_back_do_not_wait_until_it_has_cau
     task = queue.enqueue(print)
     clock.time -= HOUR - 1
     upkeep.tick(clock.now())  # as every few seconds
-    assert not upkeep.take_brought_forward()
+    assert not upkeep.take_news()
     clock.time -= HOUR
     assert upkeep.is_due(clock.now())
     upkeep.tick(clock.now())
-    assert upkeep.take_brought_forward() and not upkeep.take_brought_forward()
+    assert upkeep.take_news() and not upkeep.take_news()
     (claimed,) = queue.store.exchange(worker, Report(), ClaimRequest(queues=(), limit=9), clock.now()).claims.tasks
     assert claimed.id == task.id
 
@@ -90,7 +90,7 @@ def test_a_worker_that_starts_after_the_clock_was_set_back_finds_what_waits(
     clock.time -= HOUR
     upkeep = Upkeep(queue.store, Settings(), worker)
     upkeep.tick(clock.now())
-    assert upkeep.take_brought_forward()
+    assert upkeep.take_news()
 
 
 def test_a_worker_that_lives_is_not_rescued_whatever_the_clock_says(queue: TaskQueue, worker: str) -> None:

@@ -49,6 +49,10 @@ class Fleet:
         """Its host is gone."""
         del self._upkeeps[id]
 
+    def has_news(self, id: str) -> bool:
+        """Whether it would look for tasks by itself since this was last asked."""
+        return self._upkeeps[id].take_news()
+
     def run(self, span: Span) -> None:
         """Lets so much time pass."""
         end = self.now + span

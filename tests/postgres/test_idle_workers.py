@@ -86,6 +86,17 @@ def test_a_schedule_ends_when_the_last_worker_that_declared_it_is_lost(store: Po
     assert store.get(old.id).state == "canceled"
 
 
+def test_a_task_whose_enqueuer_died_before_it_told_anybody_is_looked_for(store: PostgresStore) -> None:
+    fleet = Fleet(store, 1, NOON, LEASE)
+    fleet.run(MINUTE)
+    fleet.has_news("w0")
+    fleet.run(MINUTE)
+    assert not fleet.has_news("w0")
+    store.enqueue([a_task()], fleet.now)
+    fleet.run(9 * SECOND)
+    assert fleet.has_news("w0")
+
+
 def test_a_clock_that_a_heartbeat_has_told_the_time_does_not_ask_for_it() -> None:
     clock = SharedClock(lambda: pytest.fail("it asked"))
     clock.learn(NOON, boot_time())

@@ -275,8 +275,9 @@ class Supervisor:
             self._ledger.give_back(errand.report)
             self._due_time = answer.first_time if errand.request is not None else self._due_time
         self._ledger.outcomes += self._enlistment.upkeep.take_ended()
-        self._curious |= self._enlistment.upkeep.take_brought_forward()
-        if answer.workers is not None:
+        self._curious |= self._enlistment.upkeep.take_news()
+        if answer.workers is not None:  # after a full round it looks for tasks by itself
+            self._curious = True
             self._neighbours.watch(answer.workers, self._enlistment.id)
         for id, number in answer.unheld:
             logger.warning("task %s, run %d: claimed and never started; releasing it", id, number)

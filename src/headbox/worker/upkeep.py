@@ -34,7 +34,7 @@ class Upkeep:
         self._culling: list[tuple[Work, Instant, Iterator[int]]] = []
         self.journals = folder_of(store.beside, store.identity)
         self._ended: list[Outcome] = []
-        self._claimed = self._brought_forward = False
+        self._claimed = self._has_news = False
         self._round_time = self._next_time = 0
         self._roll: str | None = None  # of the workers that there were in the last full round
         self._full_time = 0  # when that was
@@ -76,13 +76,14 @@ class Upkeep:
 
     def _bring_forward(self, now: Instant) -> None:
         if count := self._store.bring_forward(now):
-            self._brought_forward = True
+            self._has_news = True
             logger.warning("%d tasks were accepted later than it is: the clock was set back, and they run now", count)
 
     def _round_by_look(self, now: Instant) -> list[Worker] | None:
         """Leases and the roll of workers tell in one statement whether anybody can have been lost."""
         survey = self._store.survey(self._worker)
         self._is_folding = bool(survey.has_changes)
+        self._has_news = self._has_news or self._is_folding
         is_lost = survey.expire_time is not None and survey.expire_time < now
         is_late = not self._full_time <= now < self._full_time + ALL
         workers = None
@@ -187,10 +188,11 @@ class Upkeep:
         ended, self._ended = self._ended, []
         return ended
 
-    def take_brought_forward(self) -> bool:
-        """Whether it has made tasks due since it was last asked."""
-        brought, self._brought_forward = self._brought_forward, False
-        return brought
+    def take_news(self) -> bool:
+        """Whether since it was last asked it has made tasks due, or seen that somebody has changed some: who accepted
+        one may have died before telling anybody."""
+        had_news, self._has_news = self._has_news, False
+        return had_news
 
     def take_claimed(self) -> bool:
         """Whether it has claimed since it was last asked."""
