@@ -89,6 +89,15 @@ def test_tasks_from_before_and_of_new_levels_are_found_by_the_next_look_from_the
     assert {task.id for task in claim(drained)} == {task.id for task in late}
 
 
+def test_what_is_brought_forward_is_found_at_once(drained: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_frontier, "SECONDS_PER_ENTRY", 1.0)
+    drained._server.frontier._rest_until.clear()
+    (task,) = drained.enqueue([a_task()], NOON)
+    assert drained.ready(ANY, NOON) == NOON
+    assert drained.bring_forward(0) == 1
+    assert [found.id for found in claim(drained)] == [task.id]
+
+
 def test_it_is_as_before_once_the_long_transaction_has_ended(
     drained: PostgresStore, reader: psycopg.Connection[Any], admin: psycopg.Connection[Any]
 ) -> None:

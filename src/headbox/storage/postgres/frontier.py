@@ -60,6 +60,10 @@ class Frontier:
             rest = 0.0 if entries <= FEW else min(entries * SECONDS_PER_ENTRY, LONGEST_REST)
             self._rest_until[queues] = time.monotonic() + rest if rest else 0.0
 
+    def look_from_the_start(self) -> None:
+        """The next time: tasks have moved to before where levels began."""
+        self._rest_until.clear()
+
     def note_claimed(self, level: tuple[str, bool, int], due_time: int, id: str) -> None:
         """The last task that was claimed of a level: once the level is empty, it begins there."""
         self._claimed[level] = Start(*level, due_time, id)

@@ -120,6 +120,13 @@ class PostgresStore(SQLStore):
             return self.exchange(worker, Report(), request, now).claims
         return claims
 
+    def bring_forward(self, now: Instant) -> int:
+        """As any store's; and what was brought forward is found at once."""
+        count = super().bring_forward(now)
+        if count:
+            self._server.frontier.look_from_the_start()
+        return count
+
     def survey(self, worker: str) -> Survey:
         """As any store's; and who listens learns how many others do."""
         survey = super().survey(worker)
