@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -21,6 +20,7 @@ from headbox.storage.records import Worker
 from headbox.storage.sqlite.errors import named, sentences
 from headbox.storage.sqlite.memory import keep_freed_memory
 from headbox.storage.sqlite.transaction import SQLiteTransaction
+from headbox.storage.sqlite.worker_locks import WorkerLocks
 from headbox.storage.sqlite.write_lock import WriteLock
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class SQLiteDatabase:
         self._identity: tuple[int, int] | None = None
         self._log_size = self._growths = 0
         self._write_lock = WriteLock(f"{self.path}.write")
-        self._workers: dict[str, int] = {}
+        self._workers = WorkerLocks(self.path)
 
     def after_fork(self) -> None:
         """What the parent opened is only kept: to close it here could end the parent's locks (How To Corrupt)."""
@@ -316,39 +316,18 @@ class SQLiteDatabase:
     def is_unique_violation(self, error: Exception) -> bool:
         return isinstance(error, sqlite3.IntegrityError) and error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE"
 
-    # workers: alive while they hold a lock file
+    # workers
 
     def enlist(self, worker: str) -> None:
         self.after_fork()
-        file = os.open(self._worker_file(worker), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._workers[worker] = file
+        self._workers.enlist(worker)
 
     def discharge(self, worker: str) -> None:
-        file = self._workers.pop(worker, None)
-        with suppress(FileNotFoundError):
-            self._worker_file(worker).unlink()
-        if file is not None:
-            os.close(file)
+        self._workers.discharge(worker)
 
     def is_alive(self, worker: Worker, now: Instant) -> bool:
         """Whether the worker's process still holds its lock. No clock in it."""
-        if worker.id in self._workers:
-            return True
-        try:
-            file = os.open(self._worker_file(worker.id), os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(file)
-        return False
-
-    def _worker_file(self, worker: str) -> Path:
-        return self.path.with_name(f"{self.path.name}.worker-{worker}")
+        return self._workers.is_alive(worker.id)
 
     # the end
 
